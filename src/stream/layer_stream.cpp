@@ -1,0 +1,170 @@
+#include "stream/layer_stream.hpp"
+
+#include <strata/error.hpp>
+
+#include "stream/read_ahead.hpp"
+
+#include <atomic>
+#include <cstring>
+
+namespace strata::detail {
+
+namespace {
+
+/// Up to here a layer isn't worth starting threads for.
+constexpr std::size_t small_layer = 256U << 10;
+
+/// The outer stream: counts, digests, watches the stop token, and gives back the first bytes that were read for
+/// recognition.
+class Intake final : public ByteSource {
+ public:
+  Intake(ByteSource& from, AnyHash hash, const Control& control)
+      : from_(from), hash_(std::move(hash)), control_(control) {
+    head_.resize(small_layer);
+    std::size_t n = 1;
+    while (head_size_ < head_.size() && n != 0) {
+      n = take(std::span(head_).subspan(head_size_));
+      head_size_ += n;
+    }
+    whole_ = n == 0;
+  }
+
+  std::span<const std::byte> head() const { return std::span(head_).first(head_size_); }
+  /// Whether the head is all there is.
+  bool whole() const { return whole_; }
+
+  std::size_t read(std::span<std::byte> into) override {
+    if (given_ < head_size_) {
+      const std::size_t n = std::min(into.size(), head_size_ - given_);
+      std::memcpy(into.data(), head_.data() + given_, n);
+      given_ += n;
+      if (given_ == head_size_) std::vector<std::byte>().swap(head_);
+      return n;
+    }
+    return whole_ ? 0 : take(into);
+  }
+  std::optional<std::uint64_t> size() const override { return from_.size(); }
+  std::string name() const override { return from_.name(); }
+  std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  Digest finish() {
+    // A decoder stops at the end of its stream; the digest covers all that came.
+    std::vector<std::byte> rest(small_layer);
+    while (read(rest) != 0) {
+    }
+    return hash_.finish();
+  }
+
+ private:
+  std::size_t take(std::span<std::byte> into) {
+    if (control_.stop.stop_requested()) throw_error(errc::cancelled, "read", from_.name());
+    const std::size_t n = from_.read(into);
+    hash_.update(into.first(n));
+    bytes_.fetch_add(n, std::memory_order_relaxed);
+    return n;
+  }
+
+  ByteSource& from_;
+  AnyHash hash_;
+  const Control& control_;
+  std::vector<std::byte> head_;
+  std::size_t head_size_ = 0;
+  std::size_t given_ = 0;
+  bool whole_ = false;
+  std::atomic<std::uint64_t> bytes_{0};
+};
+
+const CompressionPolicy& recognise(const Intake& intake, const std::vector<CompressionPolicy>& codecs) {
+  const auto head = intake.head().first(std::min(recognition_size, intake.head().size()));
+  if (head.empty())
+    throw_error(errc::bad_archive, "read a layer from", intake.name(), "it is empty",
+                "a layer is at least an empty tar: 1,024 zero bytes");
+  for (const CompressionPolicy& codec : codecs)
+    if (codec.recognises(head)) return codec;
+  std::string known;
+  for (const CompressionPolicy& codec : codecs)
+    if (codec.name != Uncompressed::name && known.find(codec.name) == std::string::npos)
+      known += (known.empty() ? "" : ", ") + codec.name;
+  throw_error(errc::bad_archive, "read a layer from", intake.name(),
+              "it is neither a tar nor compressed by one of: " + known);
+}
+
+}  // namespace
+
+struct LayerStream::Impl {
+  Impl(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs, const Control& control)
+      : intake(source, hash.start(), control),
+        codec(recognise(intake, codecs)),
+        diff_hash(hash.start()),
+        compressed(codec.name != Uncompressed::name) {
+    ByteSource* at = &intake;
+    const bool threads = !intake.whole();
+    if (threads) at = (reader = std::make_unique<ReadAhead>(*at)).get();
+    at = (decoder = codec.decode(*at)).get();
+    if (!threads) {
+      tar = at;
+      return;
+    }
+    // Of an uncompressed layer the diff id is the blob's digest, and decoding is nothing.
+    if (!compressed) {
+      tar = at;
+      return;
+    }
+    at = (decoded = std::make_unique<ReadAhead>(*at)).get();
+    tar = (digested = std::make_unique<ReadAhead>(*at, [this](std::span<const std::byte> bytes) {
+             diff_hash.update(bytes);
+           })).get();
+  }
+
+  Intake intake;
+  const CompressionPolicy& codec;
+  AnyHash diff_hash;
+  bool compressed;
+  std::uint64_t tar_size = 0;
+  ByteSource* tar = nullptr;
+  // Each reads from the one before it; they go in the opposite order.
+  std::unique_ptr<ReadAhead> reader;
+  std::unique_ptr<DecodingSource> decoder;
+  std::unique_ptr<ReadAhead> decoded;
+  std::unique_ptr<ReadAhead> digested;
+};
+
+LayerStream::LayerStream(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs,
+                         const Control& control)
+    : impl_(std::make_unique<Impl>(source, hash, codecs, control)) {}
+LayerStream::~LayerStream() = default;
+
+std::size_t LayerStream::read(std::span<std::byte> into) {
+  const std::size_t n = impl_->tar->read(into);
+  impl_->tar_size += n;
+  if (impl_->compressed && !impl_->digested) impl_->diff_hash.update(into.first(n));
+  return n;
+}
+
+std::string LayerStream::name() const { return impl_->intake.name(); }
+std::uint64_t LayerStream::blob_bytes() const { return impl_->intake.bytes(); }
+std::optional<std::uint64_t> LayerStream::blob_total() const { return impl_->intake.size(); }
+
+LayerStream::Result LayerStream::finish() {
+  Result result;
+  result.trailing_bytes = impl_->decoder->trailing_bytes();
+  result.tar_size = impl_->tar_size;
+  result.codec = impl_->codec.name;
+  result.media_type = impl_->codec.media_type;
+  result.compressed = impl_->compressed;
+  // The stages have ended, so their threads touch nothing any more once joined.
+  impl_->digested.reset();
+  impl_->decoded.reset();
+  if (impl_->compressed) result.diff_id = impl_->diff_hash.finish();
+  if (impl_->reader) {
+    std::vector<std::byte> rest(small_layer);
+    while (impl_->reader->read(rest) != 0) {
+    }
+  }
+  impl_->reader.reset();
+  result.blob = impl_->intake.finish();
+  result.blob_size = impl_->intake.bytes();
+  if (!impl_->compressed) result.diff_id = result.blob;
+  return result;
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,52 @@
+// A layer as it comes from outside: recognised, decompressed and digested on the way.
+#pragma once
+
+#include <strata/byte_stream.hpp>
+#include <strata/compression.hpp>
+#include <strata/digest.hpp>
+#include <strata/hash.hpp>
+#include <strata/progress.hpp>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace strata::detail {
+
+/// Gives the uncompressed tar of a layer. What is small is read in the caller's thread; anything else runs in stages
+/// beside each other: reading and blob digest, decompression, diff id. Memory: a few MiB, whatever the layer's size.
+class LayerStream final : public ByteSource {
+ public:
+  /// Reads the first bytes at once. Throws errc::bad_archive where no codec recognises them. `source` and `control`
+  /// outlive it.
+  LayerStream(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs,
+              const Control& control);
+  ~LayerStream() override;
+
+  std::size_t read(std::span<std::byte> into) override;
+  std::string name() const override;
+
+  /// Bytes taken from the source so far; any thread.
+  std::uint64_t blob_bytes() const;
+  /// How many there are in all, where the source knows.
+  std::optional<std::uint64_t> blob_total() const;
+
+  /// Complete once read() has returned 0.
+  struct Result {
+    Digest blob;
+    Digest diff_id;
+    std::uint64_t blob_size = 0;
+    std::uint64_t tar_size = 0;
+    std::uint64_t trailing_bytes = 0;  ///< behind the end of the compressed stream
+    std::string codec;
+    std::string media_type;
+    bool compressed = false;
+  };
+  Result finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace strata::detail
