@@ -1,0 +1,507 @@
+#include "tree/builder.hpp"
+
+#include <strata/error.hpp>
+
+#include <algorithm>
+
+namespace strata::detail {
+
+namespace {
+
+constexpr std::size_t write_piece =
+    128U << 10;                   // larger writes were several times slower on ext4 (docs/performance.md)
+constexpr int max_symlinks = 40;  // as the kernel's own limit
+
+mode_t type_bits(TarType type) {
+  switch (type) {
+    case TarType::character:
+      return S_IFCHR;
+    case TarType::block:
+      return S_IFBLK;
+    case TarType::fifo:
+      return S_IFIFO;
+    case TarType::symlink:
+      return S_IFLNK;
+    default:
+      return S_IFREG;
+  }
+}
+
+}  // namespace
+
+TreeBuilder::TreeBuilder(int directory, int kept, const BuilderOptions& options, Report& report)
+    : options_(options), report_(report), directory_(directory), kept_(kept) {
+  // What new files would inherit from where the directory stands: a group by its set-group-id bit, an ACL.
+  if (sys::fchmod(directory_, 0700) != 0) throw_errno(errno, "prepare", "the tree's directory");
+  (void)sys::fremovexattr(directory_, "system.posix_acl_default");
+}
+
+void TreeBuilder::odd(const char* rule, std::string_view path, const std::string& action) {
+  if (options_.conformance == Conformance::strict)
+    throw_error(errc::refused, "accept the entry", quoted(path), action, std::string("rule ") + rule);
+  report_.add(rule, std::string(path), action);
+}
+
+int TreeBuilder::descriptor(Id directory) {
+  if (directory == LayerIndex::root) return directory_;
+  for (const CachedDescriptor& cached : descriptors_)
+    if (cached.node == directory && cached.fd) return cached.fd.get();
+  const std::string path = index_.path(directory);
+  CachedDescriptor& slot = descriptors_[next_descriptor_++ % descriptors_.size()];
+  slot.fd = open_beneath(directory_, path, O_PATH | O_DIRECTORY, path);
+  slot.node = directory;
+  return slot.fd.get();
+}
+
+void TreeBuilder::check_depth(const std::string& directory) {
+  if (directory.size() > 4095)
+    throw_error(errc::limit_exceeded, "use the directory", quoted(directory.substr(0, 64) + "…"),
+                "symlinks lead to where paths are longer than 4,095 bytes");
+}
+
+bool TreeBuilder::add(const TarEntry& entry) {
+  ++order_;
+  split_entry_path(entry.path, "entry", path_);
+  if (path_.absolute) odd("A22", entry.path, "the name is absolute: taken from the root of the layer");
+  if (path_.climbs) odd("A22", entry.path, "the name has '..' in it: taken as it leads inside the root");
+  auto& names = path_.names;
+  if (names.empty()) {
+    if (entry.type != TarType::directory) {
+      odd("tar", entry.path, "an entry that is no directory has no name: skipped");
+      return false;
+    }
+    earliest_ = std::min(earliest_, entry.mtime);
+    if (index_[LayerIndex::root].kind == Kind::directory)
+      odd("A21", entry.path, "the path comes again: the last entry is taken");
+    index_[LayerIndex::root].kind = Kind::directory;
+    set_attributes(LayerIndex::root, filtered(entry));
+    return false;
+  }
+  const std::string_view name = names.back();
+  const std::span<const std::string_view> parents(names.data(), names.size() - 1);
+  std::string_view hidden;
+  for (const std::string_view parent : parents) switch (classify_name(parent, hidden, entry.path)) {
+      case NameKind::ordinary:
+        break;
+      case NameKind::aufs:
+        odd("A9", entry.path, "bookkeeping of AUFS: skipped");
+        return false;
+      default:
+        throw_error(errc::bad_archive, "use the entry", quoted(entry.path),
+                    "a directory in it has the name of a whiteout");
+    }
+  switch (classify_name(name, hidden, entry.path)) {
+    case NameKind::ordinary:
+      break;
+    case NameKind::aufs:
+      odd("A9", entry.path, "bookkeeping of AUFS: skipped");
+      return false;
+    case NameKind::opaque:
+      index_[directory_for(parents, false)].opaque = true;
+      return false;
+    case NameKind::whiteout:
+      index_[index_.get(directory_for(parents, false), hidden)].whiteout = true;
+      return false;
+  }
+  if (entry.type == TarType::character && entry.device_major == 0 && entry.device_minor == 0) {
+    odd("A18", entry.path, "a character device 0:0 would be a whiteout: skipped");
+    return false;
+  }
+  earliest_ = std::min(earliest_, entry.mtime);
+  const Id parent = directory_for(parents, true);
+  if (entry.type == TarType::directory) {
+    add_directory(entry, parent, name);
+    return false;
+  }
+  return add_other(entry, parent, name);
+}
+
+/// The attributes of an entry without those that a layer may not set (A17).
+Attributes TreeBuilder::filtered(const TarEntry& entry) {
+  Attributes attributes = attributes_of(entry);
+  std::erase_if(attributes.xattrs, [&](const auto& xattr) {
+    if (is_overlay_xattr(xattr.first)) {
+      odd("A17", entry.path, "attribute " + quoted(xattr.first) + " is the union's own: left out");
+      return true;
+    }
+    return xattr.first == "security.selinux";  // the host labels its files
+  });
+  return attributes;
+}
+
+void TreeBuilder::set_attributes(Id directory, Attributes attributes) {
+  Node& node = index_[directory];
+  if (node.extra == LayerIndex::none) {
+    node.extra = static_cast<std::uint32_t>(attributes_.size());
+    attributes_.push_back(std::move(attributes));
+  } else {
+    attributes_[node.extra] = std::move(attributes);
+  }
+}
+
+void TreeBuilder::add_directory(const TarEntry& entry, Id parent, std::string_view name) {
+  const Id id = index_.get(parent, name);
+  if (index_[id].kind == Kind::directory) {
+    odd("A21", entry.path, "the path comes again: the last entry is taken");
+  } else if (index_[id].on_disk() || index_[id].kind == Kind::pending) {
+    if (index_[id].kind != Kind::implied) {
+      odd("A21", entry.path, "the path comes again: the last entry is taken");
+      clear(id);
+    }
+  }
+  Attributes attributes = filtered(entry);
+  if (!index_[id].on_disk()) {
+    // The final mode at once where it lets us work inside; set-id bits would be inherited, and wait.
+    const std::uint32_t mode = (attributes.mode & 0700) == 0700 ? attributes.mode & 0777 : 0700;
+    if (sys::mkdirat(descriptor(parent), std::string(name).c_str(), mode) != 0)
+      throw_errno(errno, "create the directory", quoted(entry.path));
+  }
+  index_[id].kind = Kind::directory;
+  index_[id].order = order_;
+  index_[id].needed = false;
+  set_attributes(id, std::move(attributes));
+}
+
+bool TreeBuilder::add_other(const TarEntry& entry, Id parent, std::string_view name) {
+  const Id node = index_.get(parent, name);
+  if (index_[node].kind != Kind::nothing) {
+    odd("A21", entry.path, "the path comes again: the last entry is taken");
+    clear(node);
+  } else if (index_[node].first_child != LayerIndex::none) {
+    clear(node);  // marks beneath what is no directory mean nothing
+  }
+  index_[node].order = order_;
+  if (entry.type == TarType::hardlink) {
+    add_hardlink(entry, node);
+    return false;
+  }
+  Attributes attributes = filtered(entry);
+  if (entry.type == TarType::file) return add_file(entry, node, std::move(attributes));
+  add_special(entry, node, attributes);
+  return false;
+}
+
+bool TreeBuilder::add_file(const TarEntry& entry, Id node, Attributes attributes) {
+  const std::string name = index_.name(node);
+  const std::uint32_t mode = attributes.mode & 0777;
+  open_file_.reset(
+      sys::openat(descriptor(index_[node].parent), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+  if (!open_file_) throw_errno(errno, "create the file", quoted(entry.path));
+  index_[node].kind = Kind::file;
+  open_node_ = node;
+  open_path_ = entry.path;
+  open_attributes_ = std::move(attributes);
+  open_offset_ = 0;
+  open_holes_ = false;
+  if (entry.size == 0) {
+    close();
+    return false;
+  }
+  index_[node].content = contents_++;
+  bytes_ += entry.size;
+  return true;
+}
+
+void TreeBuilder::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t piece = std::min(bytes.size(), write_piece);
+    const ssize_t n = open_holes_ ? sys::pwrite(open_file_.get(), bytes.data(), piece, static_cast<off_t>(open_offset_))
+                                  : sys::write(open_file_.get(), bytes.data(), piece);
+    if (n < 0) throw_errno(errno, "write the file", quoted(open_path_));
+    open_offset_ += static_cast<std::uint64_t>(n);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void TreeBuilder::hole(std::uint64_t size) {
+  open_offset_ += size;
+  open_holes_ = true;
+}
+
+void TreeBuilder::close() {
+  if (open_holes_ && sys::ftruncate(open_file_.get(), static_cast<off_t>(open_offset_)) != 0)
+    throw_errno(errno, "set the size of", quoted(open_path_));
+  setter().set_file(open_file_.get(), open_attributes_, created(open_attributes_.mode & 0777), open_path_);
+  open_file_.reset();
+}
+
+void TreeBuilder::add_special(const TarEntry& entry, Id node, const Attributes& attributes) {
+  const std::string name = index_.name(node);
+  const int dir = descriptor(index_[node].parent);
+  const mode_t type = type_bits(entry.type);
+  if (type == S_IFLNK) {
+    if (entry.link.empty() || entry.link.size() > 4095)
+      throw_error(errc::bad_archive, "create the symlink", quoted(entry.path),
+                  entry.link.empty() ? "it has no target" : "its target is longer than 4,095 bytes");
+    if (sys::symlinkat(entry.link.c_str(), dir, name.c_str()) != 0)
+      throw_errno(errno, "create the symlink", quoted(entry.path));
+    index_[node].kind = Kind::symlink;
+    index_[node].extra = static_cast<std::uint32_t>(targets_.size());
+    targets_.push_back(entry.link);
+  } else {
+    const dev_t device = type == S_IFIFO ? 0 : makedev(entry.device_major, entry.device_minor);
+    if (sys::mknodat(dir, name.c_str(), type | (attributes.mode & 0777), device) != 0) {
+      // Devices but 0:0 need CAP_MKNOD in the first user namespace.
+      if (errno != EPERM || type == S_IFIFO) throw_errno(errno, "create the device", quoted(entry.path));
+      odd("A19", entry.path, "this user can't create devices: recorded, but not in the tree");
+      missing_.push_back(index_.path(node));
+      return;
+    }
+    index_[node].kind = Kind::file;
+  }
+  setter().set_node(dir, name, type, attributes, entry.path);
+}
+
+void TreeBuilder::add_hardlink(const TarEntry& entry, Id node) {
+  const EntryPath target = split_entry_path(entry.link, "hardlink target");
+  if (target.names.empty())
+    throw_error(errc::bad_archive, "link " + quoted(entry.path) + " to", quoted(entry.link),
+                "a hardlink can't lead to the root");
+  index_[node].kind = Kind::pending;  // so that it doesn't find itself
+  const std::optional<Id> found = lookup(entry.link);
+  if (found && index_[*found].is_directory())
+    throw_error(errc::bad_archive, "link " + quoted(entry.path) + " to", quoted(entry.link), "it is a directory");
+  Attributes attributes = filtered(entry);
+  if (found && index_[*found].on_disk()) {
+    make_link(node, *found);
+    describe_link(node, attributes);
+  } else {
+    pending_.push_back({node, entry.link, std::move(attributes)});
+  }
+}
+
+/// A hardlink's header describes the file that it links to. Writers say there what they said before; where they don't,
+/// the later entry counts (A14).
+void TreeBuilder::describe_link(Id node, const Attributes& attributes) {
+  const int dir = descriptor(index_[node].parent);
+  const std::string name = index_.name(node);
+  const std::optional<Metadata> now = try_stat(dir, name);
+  if (!now || now->is_symlink()) return;
+  Attributes changed = attributes;
+  if (now->uid == changed.uid && now->gid == changed.gid && (now->mode & 07777) == changed.mode &&
+      now->mtime == changed.mtime)
+    return;
+  // Attributes that it doesn't mention stay; a change of owner would take capabilities away.
+  for (auto& [attribute, value] : read_xattrs(dir, name)) changed.xattrs.emplace(attribute, std::move(value));
+  // What shall be this process's own, set_node takes for just created, and so for its own already.
+  const bool mine = changed.uid == ::geteuid() && changed.gid == ::getegid();
+  if (mine && (now->uid != changed.uid || now->gid != changed.gid))
+    if (sys::fchownat(dir, name.c_str(), ::geteuid(), ::getegid(), AT_SYMLINK_NOFOLLOW) != 0)
+      throw_errno(errno, "set the owner of", quoted(index_.path(node)));
+  setter().set_node(dir, name, now->mode & S_IFMT, changed, index_.path(node));
+}
+
+void TreeBuilder::make_link(Id node, Id target) {
+  const int to = descriptor(index_[node].parent);
+  const int from = descriptor(index_[target].parent);
+  if (sys::linkat(from, index_.name(target).c_str(), to, index_.name(node).c_str(), 0) != 0)
+    throw_errno(errno, "link " + quoted(index_.path(node)) + " to", quoted(index_.path(target)));
+  index_[node].kind = index_[target].kind;
+  if (index_[target].kind == Kind::symlink) index_[node].extra = index_[target].extra;
+}
+
+void TreeBuilder::make_implied(Id node) {
+  const Id parent = index_[node].parent;
+  if (!index_[parent].on_disk()) make_implied(parent);
+  if (sys::mkdirat(descriptor(parent), index_.name(node).c_str(), 0755) != 0)
+    throw_errno(errno, "create the directory", quoted(index_.path(node)));
+  index_[node].kind = Kind::implied;
+  index_[node].extra = LayerIndex::none;
+}
+
+void TreeBuilder::push_target(std::vector<std::string>& names, Id symlink, int& links) {
+  const std::string& target = targets_[index_[symlink].extra];
+  if (++links > max_symlinks)
+    throw_error(errc::bad_archive, "place an entry beneath", quoted(index_.path(symlink)),
+                "too many symlinks lead to it");
+  for (std::size_t end = target.size(); end != 0;) {
+    const std::size_t slash = target.rfind('/', end - 1);
+    const std::size_t begin = slash == std::string::npos ? 0 : slash + 1;
+    if (std::string name = target.substr(begin, end - begin); !name.empty() && name != ".")
+      names.push_back(std::move(name));
+    end = slash == std::string::npos ? 0 : slash;
+  }
+}
+
+/// The directory that these names lead to. With `create`, directories that are missing are implied (made); else they
+/// are only noted, as bearers of marks. Symlinks of this layer are followed inside the root; those below are met in
+/// resolve().
+TreeBuilder::Id TreeBuilder::directory_for(std::span<const std::string_view> parents, bool create) {
+  if (create && last_directory_ != LayerIndex::none && std::ranges::equal(parents, last_parents_))
+    return last_directory_;
+  std::vector<std::string> names(parents.rbegin(), parents.rend());
+  Id at = LayerIndex::root;
+  int links = 0;
+  // Names that are left when the target of the last symlink has been followed: those before came from it.
+  std::size_t own_names = names.size() + 1;
+  while (!names.empty()) {
+    const std::string name = std::move(names.back());
+    names.pop_back();
+    const bool from_symlink = names.size() >= own_names;
+    if (name == "..") {
+      if (at != LayerIndex::root) at = index_[at].parent;
+      continue;
+    }
+    if (name.size() > 255)
+      throw_error(errc::limit_exceeded, "use the name", quoted(name), "it is longer than 255 bytes");
+    const Id known = index_.child(at, name);
+    const bool absent = known == LayerIndex::none || index_[known].kind == Kind::nothing;
+    if (absent && !names.empty() && names.back() == "..") {
+      names.pop_back();  // "x/..", x not being there: as if it were a directory
+      continue;
+    }
+    const Id id = known == LayerIndex::none ? index_.get(at, name) : known;
+    if (index_[id].kind == Kind::symlink) {
+      own_names = names.size();
+      if (targets_[index_[id].extra].starts_with('/')) at = LayerIndex::root;
+      push_target(names, id, links);
+      continue;
+    }
+    if (create && !index_[id].is_directory()) {
+      if (!absent) {
+        odd("A13", index_.path(id), "a file of this layer is in the way of a directory: replaced");
+        clear(id);
+      }
+      make_implied(id);
+      index_[id].needed = from_symlink;
+    }
+    at = id;
+  }
+  // Without symlinks the entry's own path was measured; with them a layer could go ever deeper.
+  if (links != 0) check_depth(index_.path(at));
+  if (create) {
+    last_parents_.assign(parents.begin(), parents.end());
+    last_directory_ = at;
+  }
+  return at;
+}
+
+/// What this layer has put at a path; symlinks in it are followed, at its end not.
+std::optional<TreeBuilder::Id> TreeBuilder::lookup(const std::string& path) {
+  const EntryPath split = split_entry_path(path, "hardlink target");
+  std::vector<std::string> names(split.names.rbegin(), split.names.rend());
+  Id at = LayerIndex::root;
+  int links = 0;
+  while (!names.empty()) {
+    const std::string name = std::move(names.back());
+    names.pop_back();
+    if (name == "..") {
+      if (at != LayerIndex::root) at = index_[at].parent;
+      continue;
+    }
+    const Id id = index_.child(at, name);
+    if (id == LayerIndex::none || index_[id].kind == Kind::nothing) {
+      if (names.empty() || names.back() != "..") return std::nullopt;
+      names.pop_back();
+      continue;
+    }
+    if (index_[id].kind == Kind::symlink && !names.empty()) {
+      if (targets_[index_[id].extra].starts_with('/')) at = LayerIndex::root;
+      push_target(names, id, links);
+      continue;
+    }
+    at = id;
+  }
+  return at;
+}
+
+/// Takes away what the layer has put at a node so far, and all beneath it. Whether it hides what is below stays.
+void TreeBuilder::clear(Id node) {
+  last_directory_ = LayerIndex::none;
+  index_.for_each_child(node, [&](Id child) {
+    clear(child);
+    index_.detach(child);
+  });
+  if (index_[node].on_disk()) remove_from_disk(node);
+  Node& cleared = index_[node];
+  cleared.kind = Kind::nothing;
+  cleared.opaque = false;
+  cleared.needed = false;
+  cleared.content = cleared.extra = LayerIndex::none;
+}
+
+void TreeBuilder::remove_from_disk(Id node) {
+  const std::string name = index_.name(node);
+  const int dir = descriptor(index_[node].parent);
+  const std::uint32_t content = index_[node].content;
+  if (index_[node].kind == Kind::file)
+    if (const auto metadata = try_stat(dir, name); metadata && metadata->is_file() && metadata->links == 1)
+      bytes_ -= metadata->size;
+  if (content != LayerIndex::none && kept_ >= 0) {
+    // The tar still has this content, and export must give it back.
+    if (sys::renameat2(dir, name.c_str(), kept_, std::to_string(content).c_str(), 0) != 0)
+      throw_errno(errno, "set aside", quoted(index_.path(node)));
+    return;
+  }
+  if (sys::unlinkat(dir, name.c_str(), index_[node].is_directory() ? AT_REMOVEDIR : 0) != 0)
+    throw_errno(errno, "replace", quoted(index_.path(node)));
+  for (CachedDescriptor& cached : descriptors_)
+    if (cached.node == node) cached = {};
+}
+
+void TreeBuilder::finish() {
+  // A hardlink to a later entry. Chains are followed to their end, so each link is made once.
+  std::map<Id, const PendingLink*> by_node;
+  for (const PendingLink& link : pending_)
+    if (index_[link.node].kind == Kind::pending && !index_[link.node].unreachable) by_node[link.node] = &link;
+  for (const PendingLink& link : pending_) {
+    if (!by_node.contains(link.node)) continue;
+    std::vector<Id> waiting;
+    Id at = link.node;
+    while (index_[at].kind == Kind::pending && waiting.size() <= by_node.size()) {
+      waiting.push_back(at);
+      const std::optional<Id> next = lookup(by_node.at(at)->target);
+      if (!next) break;
+      at = *next;
+    }
+    if (!index_[at].on_disk()) continue;
+    if (index_[at].is_directory())
+      throw_error(errc::bad_archive, "link " + quoted(index_.path(link.node)) + " to", quoted(link.target),
+                  "it is a directory");
+    for (auto node = waiting.rbegin(); node != waiting.rend(); ++node) {
+      make_link(*node, at);
+      describe_link(*node, by_node.at(*node)->attributes);
+    }
+  }
+  std::erase_if(pending_, [&](const PendingLink& link) {
+    return index_[link.node].kind != Kind::pending || index_[link.node].unreachable;
+  });
+  if (earliest_.seconds == INT64_MAX) earliest_ = {};
+}
+
+void TreeBuilder::seal(Marks marks) { seal_directory(LayerIndex::root, marks); }
+
+void TreeBuilder::seal_directory(Id node, Marks marks) {
+  const std::string path = index_.path(node);
+  check_depth(path);
+  index_.for_each_child(node, [&](Id child) {
+    const Node& c = index_[child];
+    if (c.is_directory()) {
+      seal_directory(child, marks);
+    } else if (c.kind == Kind::nothing && c.whiteout && marks == Marks::written) {
+      // Any user may create 0:0 (Linux 5.8).
+      if (sys::mknodat(descriptor(node), index_.name(child).c_str(), S_IFCHR, 0) != 0)
+        throw_errno(errno, "create the whiteout", quoted(index_.path(child)));
+    }
+  });
+  if (index_[node].opaque && marks == Marks::written) {
+    const FileDescriptor directory(sys::openat(descriptor(node), ".", O_RDONLY | O_DIRECTORY));
+    const std::string name = std::string(overlay_prefix(options_.form)) + "opaque";
+    if (!directory || sys::fsetxattr(directory.get(), name.c_str(), "y", 1, 0) != 0)
+      throw_errno(errno, "mark as opaque", quoted(path), "",
+                  "a store of this union form needs a filesystem and a user that can set " + name);
+  }
+  Attributes fallback;  // of a directory that nobody describes (A11)
+  if (::geteuid() != 0) fallback.uid = ::geteuid(), fallback.gid = ::getegid();
+  fallback.mtime = earliest_;
+  const Attributes* attributes = this->attributes(node);
+  if (attributes == nullptr) attributes = &fallback;
+  if (node == LayerIndex::root) {
+    setter().replace_directory(directory_, *attributes, "/");
+    ObjectSetter::set_times(directory_, ".", attributes->mtime, "/");
+  } else {
+    setter().set_node(descriptor(index_[node].parent), index_.name(node), S_IFDIR, *attributes, path);
+  }
+}
+
+}  // namespace strata::detail

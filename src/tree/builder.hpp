@@ -1,0 +1,190 @@
+// Building the tree of one layer, entry by entry, in a directory of its own. Nothing but this layer's entries is looked
+// at while they come; what depends on what is below (implied directories, hardlinks to lower files, whiteouts) waits
+// for resolve(), so layers of one image can be extracted in parallel. The same steps serve a store's tree, an overlay's
+// upper directory and a plain root filesystem:
+//
+//   TreeBuilder builder(directory, kept, options, report);
+//   builder.add(entry); builder.write(bytes); …   each entry, as it comes
+//   builder.finish();                              no more entries
+//   builder.resolve(lower);                        against what is below
+//   builder.seal(Marks::written);                  whiteouts and directory attributes: the tree is complete
+//
+// Every access is one name relative to a directory descriptor, and never follows a symlink.
+#pragma once
+
+#include <strata/file_descriptor.hpp>
+#include <strata/report.hpp>
+#include <strata/tar.hpp>
+#include <strata/whiteout.hpp>
+
+#include "tree/attributes.hpp"
+#include "tree/entry_path.hpp"
+#include "tree/layer_index.hpp"
+#include "tree/merged_view.hpp"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace strata::detail {
+
+struct BuilderOptions {
+  UnionForm form = UnionForm::overlay_trusted;
+  Conformance conformance = Conformance::compat;
+  Owners owners = Owners::keep;
+  /// A lower file is brought into the tree by a hardlink to it instead of a copy: for plain directories, where both
+  /// become one.
+  bool link_lower = false;
+  /// New files get exactly the mode that is asked for: the calling thread has an umask of its own, of zero.
+  bool umask_is_zero = false;
+  /// A name in the lower root that is no part of it: where the layer is staged inside a plain directory.
+  std::string staging_name;
+};
+
+/// Not thread safe. Throws Error; after one, the directory is to be thrown away.
+class TreeBuilder {
+ public:
+  using Id = LayerIndex::Id;
+  using Node = LayerIndex::Node;
+  using Kind = LayerIndex::Kind;
+
+  /// `directory`: empty. `kept`: an empty directory for content that later entries replace (the recipe needs it), or
+  /// -1.
+  TreeBuilder(int directory, int kept, const BuilderOptions& options, Report& report);
+  TreeBuilder(const TreeBuilder&) = delete;
+  TreeBuilder& operator=(const TreeBuilder&) = delete;
+
+  /// Takes the next entry. Whether its content is wanted: then write() and hole() calls for entry.size bytes follow,
+  /// then close(). The content of any other entry isn't kept in the tree.
+  bool add(const TarEntry& entry);
+  void write(std::span<const std::byte> bytes);
+  /// The next `size` bytes are zeros that need no place.
+  void hole(std::uint64_t size);
+  void close();
+  /// Ordinal of the content of the file that add() opened last. Names it in the recipe and in `kept`.
+  std::uint32_t content_ordinal() const { return contents_ - 1; }
+  /// Path of that file in the tree.
+  std::string content_path() const { return index_.path(open_node_); }
+
+  void finish();
+  /// Settles what depends on lower layers. `lower` is what the layer is put upon.
+  void resolve(const MergedView& lower);
+  /// Whether the tree would be the same on any lower layers; to be asked before resolve().
+  bool self_contained();
+  /// Whether resolve() made the tree another than it would be elsewhere.
+  bool depends_on_lower() const { return depends_; }
+
+  enum class Marks { written, none };
+  void seal(Marks marks);
+
+  const LayerIndex& index() const { return index_; }
+  const Attributes* attributes(Id directory) const {
+    return index_[directory].extra == LayerIndex::none ? nullptr : &attributes_[index_[directory].extra];
+  }
+  bool root_listed() const { return index_[LayerIndex::root].kind == Kind::directory; }
+  /// Bytes of regular files in the tree, each inode once.
+  std::uint64_t content_bytes() const { return bytes_; }
+  std::uint64_t entries() const { return order_; }
+  /// Contents that moved after they were written: ordinal, path in the tree.
+  const std::vector<std::pair<std::uint32_t, std::string>>& moved() const { return moved_; }
+  /// Entries that this process could not make (devices): paths.
+  const std::vector<std::string>& missing() const { return missing_; }
+  bool squashed() const { return squashed_; }
+  /// A descriptor (O_PATH) of a directory of the tree; valid until 63 others were asked for.
+  int descriptor(Id directory);
+
+ private:
+  struct PendingLink {
+    Id node;
+    std::string target;
+    Attributes attributes;
+  };
+
+  // builder.cpp: entries as they come
+  void add_directory(const TarEntry& entry, Id parent, std::string_view name);
+  bool add_other(const TarEntry& entry, Id parent, std::string_view name);
+  bool add_file(const TarEntry& entry, Id node, Attributes attributes);
+  void add_special(const TarEntry& entry, Id node, const Attributes& attributes);
+  void add_hardlink(const TarEntry& entry, Id node);
+  void make_implied(Id node);
+  void make_link(Id node, Id target);
+  void describe_link(Id node, const Attributes& attributes);
+  void clear(Id node);
+  void remove_from_disk(Id node);
+  Attributes filtered(const TarEntry& entry);
+  void set_attributes(Id directory, Attributes attributes);
+  static void check_depth(const std::string& directory);
+  void odd(const char* rule, std::string_view path, const std::string& action);
+  void push_target(std::vector<std::string>& names, Id symlink, int& links);
+  Id directory_for(std::span<const std::string_view> names, bool create);
+  std::optional<Id> lookup(const std::string& path);
+  const ObjectSetter& setter() const { return setter_; }
+  std::uint32_t created(std::uint32_t mode) const { return options_.umask_is_zero ? mode : ~std::uint32_t{0}; }
+
+  // resolve.cpp: against what is below
+  using Low = std::optional<MergedView::Entry>;
+  bool find_needs(Id node);
+  Low lower_child(Id child, const Low& low, const MergedView& lower) const;
+  Low lower_of(Id node, const MergedView& lower) const;
+  void open_root(const MergedView& lower);
+  void find_lower_symlinks(Id node, const Low& low, const MergedView& lower, std::vector<Id>& found) const;
+  void relocate(Id node, const MergedView& lower);
+  void merge_into(Id from, Id to);
+  void record_moves(Id node);
+  Id follow(Id start, std::vector<std::string> names, const MergedView& lower, const std::string& path);
+  void link_lower(const PendingLink& link, const MergedView& lower);
+  void bring_up(Id node, const MergedView::Entry& entry, const MergedView& lower);
+  void bring_group(const MergedView::Entry& entry, Id first, const MergedView& lower);
+  void settle(Id node, const Low& low, const MergedView& lower);
+  void settle_marks(Id node, bool parent_opaque, const Low& low, const MergedView& lower);
+
+  // builder.cpp
+  void seal_directory(Id node, Marks marks);
+
+  BuilderOptions options_;
+  Report& report_;
+  int directory_;
+  int kept_;
+  LayerIndex index_;
+  std::vector<Attributes> attributes_;
+  std::vector<std::string> targets_;
+  std::vector<PendingLink> pending_;
+  std::vector<std::pair<std::uint32_t, std::string>> moved_;
+  std::vector<std::string> missing_;
+  std::vector<bool> needs_;
+  std::map<std::pair<dev_t, ino_t>, Id> brought_;  // lower files that were brought up
+  std::uint32_t order_ = 0;
+  std::uint32_t contents_ = 0;
+  std::uint64_t bytes_ = 0;
+  Timestamp earliest_{INT64_MAX, 0};
+  bool depends_ = false;
+  bool squashed_ = false;
+  ObjectSetter setter_{options_.owners, report_, options_.conformance, &squashed_};
+
+  // The file that is being written.
+  FileDescriptor open_file_;
+  Id open_node_ = LayerIndex::none;
+  Attributes open_attributes_;
+  std::string open_path_;
+  std::uint64_t open_offset_ = 0;
+  bool open_holes_ = false;
+
+  EntryPath path_;
+  // The last entry's parent, since entries of one directory come together. Forgotten when anything is cleared.
+  std::vector<std::string> last_parents_;
+  Id last_directory_ = LayerIndex::none;
+
+  struct CachedDescriptor {
+    Id node = LayerIndex::none;
+    FileDescriptor fd;
+  };
+  std::array<CachedDescriptor, 64> descriptors_;  // first in, first out
+  std::size_t next_descriptor_ = 0;
+};
+
+}  // namespace strata::detail

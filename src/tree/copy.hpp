@@ -1,0 +1,29 @@
+// Copying files with everything that belongs to them.
+#pragma once
+
+#include "tree/attributes.hpp"
+#include "tree/merged_view.hpp"
+
+#include <strata/progress.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace strata::detail {
+
+/// Copies `size` bytes of content between regular files, sharing blocks where the filesystem can, leaving holes as
+/// holes. `to` is empty and open for writing. Throws Error that shows `path`; a file that is shorter than `size` is
+/// errc::damaged.
+void copy_content(int from, int to, std::uint64_t size, const std::string& path);
+
+/// Creates `name` in the directory `to` as a copy of a file of a view that is no directory: type, content, attributes.
+void copy_file(const MergedView& view, const MergedView::Entry& entry, int to, const std::string& name,
+               const ObjectSetter& setter);
+
+/// Copies everything that a view shows into the empty directory `to`, hardlinks kept. The root gets `root`'s
+/// attributes.
+void copy_view(const MergedView& view, int to, const Attributes& root, const ObjectSetter& setter,
+               const Control& control);
+
+}  // namespace strata::detail

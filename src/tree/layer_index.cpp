@@ -1,0 +1,110 @@
+#include "tree/layer_index.hpp"
+
+#include <strata/error.hpp>
+
+#include <xxhash.h>
+
+#include <random>
+
+namespace strata::detail {
+
+LayerIndex::LayerIndex() : table_(1024, none) {
+  // Seeded, so that nobody can choose names that collide.
+  std::random_device random;
+  seed_ = std::uint64_t{random()} << 32 | random();
+  nodes_.emplace_back();
+  nodes_[root].kind = Kind::implied;
+}
+
+std::uint64_t LayerIndex::hash(Id parent, std::string_view name) const {
+  return XXH3_64bits_withSeed(name.data(), name.size(), seed_ ^ (parent * 0x9e3779b97f4a7c15U));
+}
+
+LayerIndex::Id LayerIndex::child(Id parent, std::string_view name) const {
+  const std::size_t mask = table_.size() - 1;
+  for (std::size_t slot = hash(parent, name) & mask; table_[slot] != none; slot = (slot + 1) & mask) {
+    const Node& node = nodes_[table_[slot]];
+    if (node.parent == parent && !node.unreachable &&
+        std::string_view(names_).substr(node.name_offset, node.name_size) == name)
+      return table_[slot];
+  }
+  return none;
+}
+
+LayerIndex::Id LayerIndex::get(Id parent, std::string_view name) {
+  if (const Id found = child(parent, name); found != none) return found;
+  if (nodes_.size() >= none - 1 || names_.size() + name.size() > ~std::uint32_t{0})
+    throw_error(errc::limit_exceeded, "read the layer", quoted(name), "it has more names than a layer can have");
+  const Id id = static_cast<Id>(nodes_.size());
+  Node& node = nodes_.emplace_back();
+  node.name_offset = static_cast<std::uint32_t>(names_.size());
+  node.name_size = static_cast<std::uint8_t>(name.size());
+  names_ += name;
+  link(id, parent);
+  return id;
+}
+
+void LayerIndex::link(Id id, Id parent) {
+  Node& node = nodes_[id];
+  node.parent = parent;
+  node.next_sibling = nodes_[parent].first_child;
+  nodes_[parent].first_child = id;
+  if ((used_ + 1) * 10 > table_.size() * 7) grow();
+  const std::size_t mask = table_.size() - 1;
+  std::size_t slot = hash(parent, std::string_view(names_).substr(node.name_offset, node.name_size)) & mask;
+  while (table_[slot] != none) slot = (slot + 1) & mask;
+  table_[slot] = id;
+  ++used_;
+}
+
+void LayerIndex::unlink(Id id) {
+  Id* at = &nodes_[nodes_[id].parent].first_child;
+  while (*at != id) at = &nodes_[*at].next_sibling;
+  *at = nodes_[id].next_sibling;
+}
+
+void LayerIndex::grow() {
+  std::vector<Id> table(table_.size() * 2, none);
+  const std::size_t mask = table.size() - 1;
+  used_ = 0;
+  for (const Id id : table_) {
+    if (id == none || nodes_[id].unreachable) continue;
+    const Node& node = nodes_[id];
+    std::size_t slot = hash(node.parent, std::string_view(names_).substr(node.name_offset, node.name_size)) & mask;
+    while (table[slot] != none) slot = (slot + 1) & mask;
+    table[slot] = id;
+    ++used_;
+  }
+  table_ = std::move(table);
+}
+
+std::string LayerIndex::path(Id id) const {
+  std::vector<Id> ids;
+  for (; id != root && id != none; id = nodes_[id].parent) ids.push_back(id);
+  std::string path;
+  for (auto at = ids.rbegin(); at != ids.rend(); ++at) {
+    if (!path.empty()) path += '/';
+    path.append(names_, nodes_[*at].name_offset, nodes_[*at].name_size);
+  }
+  return path;
+}
+
+void LayerIndex::detach(Id id) {
+  unlink(id);
+  std::vector<Id> todo{id};
+  while (!todo.empty()) {
+    const Id at = todo.back();
+    todo.pop_back();
+    nodes_[at].unreachable = true;
+    for_each_child(at, [&](Id c) { todo.push_back(c); });
+  }
+}
+
+void LayerIndex::move(Id id, Id new_parent) {
+  unlink(id);
+  // The old slot in the table stays with this id and now hashes elsewhere; child() compares the parent, so it matches
+  // nothing there.
+  link(id, new_parent);
+}
+
+}  // namespace strata::detail

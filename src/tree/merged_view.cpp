@@ -1,0 +1,360 @@
+// Follows fs/overlayfs/namei.c and readdir.c of Linux 6.18, and Documentation/filesystems/overlayfs.rst: whiteouts as
+// devices, and, since 6.7, as attributes; opaque directories; redirects (4.10); metacopy (4.19).
+#include "tree/merged_view.hpp"
+
+#include <strata/error.hpp>
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <map>
+
+namespace strata::detail {
+namespace {
+
+constexpr std::string_view trusted_prefix = "trusted.overlay.";
+constexpr std::string_view user_prefix = "user.overlay.";
+constexpr std::string_view escape = "overlay.";
+
+std::string joined(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  if (!path.empty()) path += '/';
+  return path.append(name);
+}
+
+std::string_view parent_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+std::string leaf_of(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
+
+/// A redirect is the new name in the same directory, or a path from the root of the overlay.
+bool is_valid_redirect(std::string_view target) {
+  const auto is_name = [](std::string_view name) { return !name.empty() && name != "." && name != ".."; };
+  if (!target.starts_with('/')) return is_name(target) && target.find('/') == std::string_view::npos;
+  while (!target.empty()) {
+    target.remove_prefix(1);
+    const std::string_view name = target.substr(0, target.find('/'));
+    if (!is_name(name)) return false;
+    target.remove_prefix(name.size());
+  }
+  return true;
+}
+
+/// Adds what one more layer has: of a directory, one to merge; of a file, where its data is, as far as is known.
+void take(std::optional<MergedView::Entry>& entry, const Metadata& metadata, MergedView::Place place) {
+  if (!entry) entry = MergedView::Entry{metadata, {}, {}, false};
+  if (metadata.is_directory() || entry->places.empty()) entry->places.push_back(place);
+  entry->data = std::move(place);
+}
+
+/// A directory of one layer, opened for as long as this lives; the layer's root is open anyway.
+class OpenPlace {
+ public:
+  OpenPlace(int root, const std::string& path, std::string_view shown, int flags) {
+    if (path.empty()) {
+      fd_ = root;
+      return;
+    }
+    owned_ = try_open_beneath(root, path, flags | O_DIRECTORY | O_NOFOLLOW, shown);
+    fd_ = owned_.get();
+  }
+  /// false: it isn't there.
+  explicit operator bool() const { return fd_ >= 0; }
+  int get() const { return fd_; }
+
+ private:
+  FileDescriptor owned_;
+  int fd_ = -1;
+};
+
+}  // namespace
+
+/// The state of a lookup on its way down the stack (ovl_lookup_data).
+struct MergedView::Search {
+  std::string name;        ///< to look for in the next layer; with a leading '/': from its root
+  bool stop = false;       ///< what is further below is hidden
+  bool directory = false;  ///< a directory was found: only directories merge with it
+  bool metacopy = false;   ///< a file without its data was found
+  bool opaque = false;
+
+  bool redirected_to_root() const { return name.starts_with('/'); }
+};
+
+MergedView::MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks) : marks_(marks) {
+  roots_.reserve(stack.size());
+  for (const boost::filesystem::path& path : stack) {
+    roots_.push_back(std::make_shared<const FileDescriptor>(open_directory(path)));
+    names_.push_back(path.native());
+  }
+}
+MergedView::MergedView(MergedView&&) noexcept = default;
+MergedView& MergedView::operator=(MergedView&&) noexcept = default;
+MergedView::~MergedView() = default;
+
+MergedView MergedView::below() const {
+  MergedView view;
+  if (!empty()) {
+    view.roots_.assign(roots_.begin() + 1, roots_.end());
+    view.names_.assign(names_.begin() + 1, names_.end());
+  }
+  view.marks_ = marks_;
+  return view;
+}
+
+std::string_view MergedView::mark_name(std::string_view attribute) const {
+  if (marks_ != Marks::user && marks_ != Marks::none && attribute.starts_with(trusted_prefix))
+    return attribute.substr(trusted_prefix.size());
+  if (marks_ != Marks::trusted && marks_ != Marks::none && attribute.starts_with(user_prefix))
+    return attribute.substr(user_prefix.size());
+  return {};
+}
+
+std::map<std::string, std::string> MergedView::read_marks(int dir, const std::string& name, const Place& place) const {
+  std::map<std::string, std::string> marks;
+  const std::string shown = shown_path(names_[place.layer], place.path);
+  for (const std::string& attribute : list_xattrs(dir, name, shown)) {
+    const std::string_view mark = mark_name(attribute);
+    if (mark != "opaque" && mark != "redirect" && mark != "metacopy" && mark != "whiteout") continue;
+    if (auto value = read_xattr(dir, name, attribute, shown)) marks.emplace(mark, std::move(*value));
+  }
+  return marks;
+}
+
+/// Looks at one name in one directory of one layer (ovl_lookup_single), and moves the search on. `last`: the name is
+/// the last of the path that is looked for, which reads before + name + after.
+std::optional<Metadata> MergedView::probe(int dir, const Place& parent, const std::string& name, Search& search,
+                                          bool last, std::string_view before, std::string_view after) const {
+  const std::string shown = shown_path(names_[parent.layer], parent.path);
+  const std::optional<Metadata> metadata = try_stat(dir, name, shown);
+  if (!metadata) return std::nullopt;
+  if (marks_ == Marks::none) {
+    search.directory = metadata->is_directory();
+    search.stop = true;
+    return metadata;
+  }
+  const auto hides = [&search] { return search.stop = true, std::nullopt; };
+
+  std::map<std::string, std::string> marks;
+  if (metadata->is_file() || (metadata->is_directory() && parent.layer + 1 < layers()))
+    marks = read_marks(dir, name, parent);
+  if (metadata->is_whiteout() || (metadata->is_file() && metadata->size == 0 && marks.contains("whiteout")))
+    return hides();
+  if (last && search.metacopy && !metadata->is_file()) return hides();
+
+  if (!metadata->is_directory()) {
+    if (search.directory || !last) return hides();
+    search.metacopy = metadata->is_file() && marks.contains("metacopy");
+    search.stop = !search.metacopy;
+    if (!search.metacopy) return metadata;
+  } else {
+    search.directory |= last;
+    if (const auto opaque = marks.find("opaque"); opaque != marks.end() && opaque->second == "y") {
+      search.stop = true;
+      search.opaque |= last;
+      return metadata;
+    }
+  }
+
+  if (const auto redirect = marks.find("redirect"); redirect != marks.end()) {
+    std::string& target = redirect->second;
+    if (!is_valid_redirect(target))
+      throw_error(errc::damaged, "follow the redirect of", quoted(shown_path(shown, name)),
+                  quoted(target) + " is neither a name nor a path from the root");
+    // An opaque directory on the way to it says nothing about where the absolute path leads.
+    if (target.starts_with('/'))
+      search.stop = false;
+    else
+      target.insert(0, before);
+    search.name = std::move(target.append(after));
+  }
+  return metadata;
+}
+
+/// Looks for a path from a layer's root (ovl_lookup_layer).
+std::optional<MergedView::Entry> MergedView::probe_from_root(std::size_t layer, Search& search) const {
+  const std::string path = search.name;
+  Place parent{layer, {}};
+  FileDescriptor held;
+  int dir = root_descriptor(layer);
+  for (std::size_t at = 1;;) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    const bool last = end == path.size();
+    const std::string name = path.substr(at, end - at);
+    // A redirect found on the way changes what is looked for: the same number of names follow, but others may precede.
+    const std::string before = search.name.substr(0, search.name.size() - (path.size() - at));
+    const auto metadata = probe(dir, parent, name, search, last, before, std::string_view(path).substr(end));
+    if (!metadata) return std::nullopt;
+    parent.path = joined(parent.path, name);
+    if (last) return Entry{*metadata, {parent}, {}, false};
+    FileDescriptor next = try_open_beneath(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, names_[layer]);
+    if (!next) return std::nullopt;
+    held = std::move(next);
+    dir = held.get();
+    at = end + 1;
+  }
+}
+
+/// Goes on with a search from the `from`-th of the places of the parent directory, down to the end of the stack
+/// (ovl_lookup).
+void MergedView::search_below(const std::vector<Place>& parents, std::size_t from, Search& search,
+                              std::optional<Entry>& found) const {
+  for (std::size_t i = from; i < parents.size() && !search.stop && !search.redirected_to_root(); ++i) {
+    const Place& parent = parents[i];
+    const OpenPlace dir(root_descriptor(parent.layer), parent.path, names_[parent.layer], O_PATH);
+    if (!dir) continue;
+    const std::string name = search.name;
+    if (const auto metadata = probe(dir.get(), parent, name, search))
+      take(found, *metadata, {parent.layer, joined(parent.path, name)});
+  }
+  // Once a redirect leads to a path from the root, the places of the parent don't matter any more.
+  if (search.redirected_to_root() && found)
+    for (std::size_t layer = found->data.layer + 1; layer < layers() && !search.stop; ++layer)
+      if (auto entry = probe_from_root(layer, search)) take(found, entry->metadata, entry->top());
+  if (!found) return;
+  if (search.metacopy)
+    throw_error(errc::damaged, "find the data of", quoted(shown(*found)), "it is a metacopy file with nothing below it",
+                "give all the directories that it was made on");
+  found->opaque = search.opaque && found->places.size() == 1;
+}
+
+std::optional<MergedView::Entry> MergedView::root() const {
+  if (empty()) return std::nullopt;
+  // The kernel merges the roots of all layers, marked as opaque or not.
+  Entry entry{stat_of(root_descriptor(0), names_.front()), {}, {}, false};
+  for (std::size_t layer = 0; layer < layers(); ++layer) entry.places.push_back({layer, {}});
+  return entry;
+}
+
+std::optional<MergedView::Entry> MergedView::lookup(const Entry& directory, std::string_view name) const {
+  if (!directory.metadata.is_directory() || name.empty() || name == "." || name == "..") return std::nullopt;
+  Search search{std::string(name)};
+  std::optional<Entry> found;
+  search_below(directory.places, 0, search, found);
+  return found;
+}
+
+std::optional<MergedView::Entry> MergedView::find(std::string_view path) const {
+  std::optional<Entry> entry = root();
+  while (entry && !path.empty()) {
+    const std::string_view name = path.substr(0, path.find('/'));
+    entry = lookup(*entry, name);
+    path.remove_prefix(std::min(name.size() + 1, path.size()));
+  }
+  return entry;
+}
+
+/// A name of a directory that is being listed.
+struct MergedView::Slot {
+  Search search;
+  std::optional<Entry> entry;
+};
+
+/// Looks at a name in one of the places of a directory, on the way down through all of them.
+void MergedView::gather(const Entry& directory, std::size_t place, int dir, const std::string& name, Slot& slot) const {
+  auto& [search, entry] = slot;
+  if (search.stop) return;
+  const Place& parent = directory.places[place];
+  const auto metadata = probe(dir, parent, name, search);
+  if (!metadata) return;
+  take(entry, *metadata, {parent.layer, joined(parent.path, name)});
+  if (search.metacopy || search.name != name) {
+    // What goes on under another name is followed to its end at once.
+    search_below(directory.places, place + 1, search, entry);
+    search.stop = true;
+  }
+  entry->opaque = search.opaque && entry->places.size() == 1;
+}
+
+std::vector<std::pair<std::string, MergedView::Entry>> MergedView::list(const Entry& directory) const {
+  std::map<std::string, Slot> slots;
+  for (std::size_t i = 0; i < directory.places.size(); ++i) {
+    const Place& place = directory.places[i];
+    const OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_RDONLY);
+    if (!dir) continue;
+    auto hint = slots.begin();
+    for (const DirectoryEntry& listed : list_directory(dir.get(), shown_path(names_[place.layer], place.path))) {
+      const auto slot = slots.try_emplace(hint, listed.name, Slot{Search{listed.name}, {}});
+      hint = std::next(slot);
+      gather(directory, i, dir.get(), listed.name, slot->second);
+    }
+  }
+  std::vector<std::pair<std::string, Entry>> entries;
+  entries.reserve(slots.size());
+  for (auto& [name, slot] : slots)
+    if (slot.entry) entries.emplace_back(name, std::move(*slot.entry));
+  return entries;
+}
+
+std::vector<std::pair<std::string, MergedView::Entry>> MergedView::pick(const Entry& directory,
+                                                                        const std::vector<std::string>& names) const {
+  std::vector<Slot> slots;
+  slots.reserve(names.size());
+  for (const std::string& name : names) slots.push_back({Search{name}, {}});
+  for (std::size_t i = 0; i < directory.places.size(); ++i) {
+    const Place& place = directory.places[i];
+    const OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_PATH);
+    if (!dir) continue;
+    for (std::size_t n = 0; n < names.size(); ++n) gather(directory, i, dir.get(), names[n], slots[n]);
+  }
+  std::vector<std::pair<std::string, Entry>> entries;
+  for (std::size_t n = 0; n < names.size(); ++n)
+    if (slots[n].entry) entries.emplace_back(names[n], std::move(*slots[n].entry));
+  return entries;
+}
+
+FileDescriptor MergedView::open_data(const Entry& file) const {
+  const Place& place = file.data;
+  FileDescriptor fd =
+      open_beneath(root_descriptor(place.layer), place.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, names_[place.layer]);
+  if (!stat_of(fd.get()).is_file())
+    throw_error(errc::in_use, "read", quoted(shown_path(names_[place.layer], place.path)),
+                "it was replaced by something that is no file");
+  return fd;
+}
+
+std::string MergedView::link_target(const Entry& symlink) const {
+  const Place& place = symlink.top();
+  const FileDescriptor dir = open_parent(place);
+  return read_link(dir.get(), leaf_of(place.path), shown_path(names_[place.layer], parent_of(place.path)));
+}
+
+Xattrs MergedView::xattrs(const Entry& entry) const {
+  const Place& place = entry.top();
+  const FileDescriptor dir = open_parent(place);
+  Xattrs shown_ones;
+  for (auto& [name, value] :
+       read_xattrs(dir.get(), leaf_of(place.path), shown_path(names_[place.layer], parent_of(place.path)))) {
+    const std::string_view mark = mark_name(name);
+    if (mark.empty()) {
+      shown_ones.emplace(name, std::move(value));
+    } else if (mark.starts_with(escape)) {
+      const std::string_view prefix = std::string_view(name).substr(0, name.size() - mark.size());
+      shown_ones.emplace(std::string(prefix).append(mark.substr(escape.size())), std::move(value));
+    }
+  }
+  return shown_ones;
+}
+
+std::optional<std::string> MergedView::mark(const Entry& entry, std::string_view name) const {
+  const Place& place = entry.top();
+  const FileDescriptor dir = open_parent(place);
+  for (const std::string_view prefix : {trusted_prefix, user_prefix}) {
+    const std::string attribute = std::string(prefix).append(name);
+    if (mark_name(attribute).empty()) continue;
+    if (auto value = read_xattr(dir.get(), leaf_of(place.path), attribute, names_[place.layer])) return value;
+  }
+  return std::nullopt;
+}
+
+FileDescriptor MergedView::open_parent(const Place& place) const {
+  return open_beneath(root_descriptor(place.layer), parent_of(place.path), O_PATH | O_DIRECTORY | O_NOFOLLOW,
+                      names_[place.layer]);
+}
+
+std::string MergedView::shown(const Entry& entry) const {
+  return shown_path(names_[entry.top().layer], entry.top().path);
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,117 @@
+// The merged view of a stack of directories, as the kernel's overlay would show it, but without a mount: whiteouts,
+// opaque directories, redirect_dir and metacopy are understood, in both of overlay's attribute namespaces. Read-only.
+// Used to resolve a layer against what is below it, to compare an upper with its lowers, and to flatten a chain.
+//
+// A mark that can't be followed (a redirect to "a/../b", a metacopy file without data below) is an error with
+// errc::damaged when its entry is looked up: the kernel fails there too (EINVAL, EIO).
+#pragma once
+
+#include <strata/file_descriptor.hpp>
+#include <strata/tar.hpp>
+#include <strata/whiteout.hpp>
+
+#include "tree/directory.hpp"
+
+#include <boost/filesystem/path.hpp>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace strata::detail {
+
+/// Not thread safe. Holds one descriptor for each directory of the stack; opens others only while a call lasts.
+class MergedView {
+ public:
+  /// A real place: a path ("" the root) in one of the stacked directories.
+  struct Place {
+    std::size_t layer = 0;  ///< index in the stack, 0 topmost
+    std::string path;
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  struct Entry {
+    Metadata metadata;  ///< of `places.front()`; of a metacopy file with the size of its data
+    /// Where it is: one place; of a directory all that are merged, topmost first.
+    std::vector<Place> places;
+    /// Where a regular file's content is (elsewhere than places.front() of a metacopy file).
+    Place data;
+    /// Of a directory: the mark that hides all that is below it.
+    bool opaque = false;
+    const Place& top() const { return places.front(); }
+  };
+
+  /// What marks in the stack count.
+  enum class Marks {
+    any,      ///< both namespaces
+    trusted,  ///< trusted.overlay.*
+    user,     ///< user.overlay.*; in a trusted stack, whoever owns a file could set them, and the kernel passes them by
+    none,     ///< a plain directory: whiteouts are devices, and attributes attributes
+  };
+  static Marks marks_of(UnionForm form) { return form == UnionForm::overlay_trusted ? Marks::trusted : Marks::user; }
+
+  /// `stack`: topmost first. Throws Error where one of them can't be opened.
+  explicit MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks = Marks::any);
+  /// An empty view: nothing is found in it but an empty root.
+  MergedView() = default;
+  MergedView(MergedView&&) noexcept;
+  MergedView& operator=(MergedView&&) noexcept;
+  ~MergedView();
+
+  /// The same stack without its topmost directory, on the same descriptors.
+  MergedView below() const;
+
+  bool empty() const { return roots_.empty(); }
+  std::size_t layers() const { return roots_.size(); }
+  /// Descriptor of a stacked directory.
+  int root_descriptor(std::size_t layer) const { return roots_[layer]->get(); }
+
+  /// The root directory. Its metadata is the topmost stacked directory's. nullopt: the view is empty.
+  std::optional<Entry> root() const;
+  /// A name in a merged directory; nullopt where it isn't there, or is hidden. Of an entry that is no directory:
+  /// nullopt.
+  std::optional<Entry> lookup(const Entry& directory, std::string_view name) const;
+  /// A relative path with '/' between names, "" for the root. Symlinks are not followed: a path through one is not
+  /// there.
+  std::optional<Entry> find(std::string_view path) const;
+  /// The names of a merged directory with what they are, sorted by bytes. (What overlay.whiteout hides is not listed,
+  /// even where the directory lacks opaque="x", and the kernel lists a name that can't be looked up.)
+  std::vector<std::pair<std::string, Entry>> list(const Entry& directory) const;
+  /// Those of `names` (sorted, each once) that are there: lookup() for many at once.
+  std::vector<std::pair<std::string, Entry>> pick(const Entry& directory, const std::vector<std::string>& names) const;
+
+  /// For reading a regular file's content.
+  FileDescriptor open_data(const Entry& file) const;
+  std::string link_target(const Entry& symlink) const;
+  /// As the kernel shows them: marks that count are left out, and those that an inner overlay had to escape
+  /// ("trusted.overlay.overlay.opaque") are unescaped, one level.
+  Xattrs xattrs(const Entry& entry) const;
+  /// One of overlay's own marks on the topmost place of an entry ("origin"); nullopt where it has none that counts.
+  std::optional<std::string> mark(const Entry& entry, std::string_view name) const;
+  /// For messages: the path in the filesystem.
+  std::string shown(const Entry& entry) const;
+
+ private:
+  struct Search;
+  struct Slot;
+  /// What follows the prefix of an attribute that counts as a mark; empty for any other.
+  std::string_view mark_name(std::string_view attribute) const;
+  std::map<std::string, std::string> read_marks(int dir, const std::string& name, const Place& place) const;
+  std::optional<Metadata> probe(int dir, const Place& parent, const std::string& name, Search& search, bool last = true,
+                                std::string_view before = {}, std::string_view after = {}) const;
+  std::optional<Entry> probe_from_root(std::size_t layer, Search& search) const;
+  void search_below(const std::vector<Place>& parents, std::size_t from, Search& search,
+                    std::optional<Entry>& found) const;
+  void gather(const Entry& directory, std::size_t place, int dir, const std::string& name, Slot& slot) const;
+  FileDescriptor open_parent(const Place& place) const;
+
+  std::vector<std::shared_ptr<const FileDescriptor>> roots_;  // shared by below()
+  std::vector<std::string> names_;
+  Marks marks_ = Marks::any;
+};
+
+}  // namespace strata::detail

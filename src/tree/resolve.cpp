@@ -1,0 +1,376 @@
+// TreeBuilder::resolve: what of a layer depends on the layers below it.
+//
+// In this order: parents that are symlinks below are followed (A12), hardlinks to lower files are made (A14), then
+// implied directories take their attributes from below (A11) and marks that would hide nothing are dropped: in a
+// directory that isn't merged with a lower one the kernel shows a whiteout as a broken name (seen on 6.18).
+
+#include <strata/error.hpp>
+
+#include "tree/builder.hpp"
+#include "tree/copy.hpp"
+
+#include <algorithm>
+
+namespace strata::detail {
+
+namespace {
+
+constexpr int max_symlinks = 40;
+
+void push_names(std::vector<std::string>& names, std::string_view target) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at < target.size();) {
+    const std::size_t end = std::min(target.find('/', at), target.size());
+    if (const auto name = target.substr(at, end - at); !name.empty() && name != ".") parts.emplace_back(name);
+    at = end + 1;
+  }
+  names.insert(names.end(), parts.rbegin(), parts.rend());
+}
+
+}  // namespace
+
+void TreeBuilder::resolve(const MergedView& lower) {
+  last_directory_ = LayerIndex::none;
+  if (index_[LayerIndex::root].opaque) open_root(lower);
+  // Following one symlink can lead to entries that lie beneath another.
+  for (int round = 0;; ++round) {
+    needs_.assign(index_.size(), false);
+    if (!find_needs(LayerIndex::root) && pending_.empty()) return;
+    std::vector<Id> symlinks;
+    find_lower_symlinks(LayerIndex::root, lower.root(), lower, symlinks);
+    if (symlinks.empty()) break;
+    if (round == max_symlinks)
+      throw_error(errc::bad_archive, "place an entry beneath", quoted(index_.path(symlinks.front())),
+                  "too many symlinks lead to it");
+    for (const Id node : symlinks)
+      if (!index_[node].unreachable) relocate(node, lower);
+  }
+  for (const PendingLink& link : pending_) link_lower(link, lower);
+  needs_.assign(index_.size(), false);
+  find_needs(LayerIndex::root);
+  settle(LayerIndex::root, lower.root(), lower);
+  // Once nothing can be refused any more: with link_lower, these are files that are in use.
+  for (const PendingLink& link : pending_)
+    if (index_[link.node].on_disk()) describe_link(link.node, link.attributes);
+  pending_.clear();
+}
+
+bool TreeBuilder::self_contained() {
+  needs_.assign(index_.size(), false);
+  return pending_.empty() && !find_needs(LayerIndex::root);
+}
+
+/// Marks the nodes that depend on what is below, and those that lead to them.
+bool TreeBuilder::find_needs(Id node) {
+  const Node& n = index_[node];
+  bool needed = node != LayerIndex::root && (n.kind == Kind::implied || n.kind == Kind::nothing || n.whiteout);
+  needed = needed || n.opaque;
+  index_.for_each_child(node, [&](Id child) { needed = find_needs(child) || needed; });
+  needs_[node] = needed;
+  return needed;
+}
+
+/// What lower layers have at a child, given what they have at its parent. Nothing where this layer hides it.
+TreeBuilder::Low TreeBuilder::lower_child(Id child, const Low& low, const MergedView& lower) const {
+  const Node& c = index_[child];
+  if (!low || !low->metadata.is_directory() || c.whiteout || index_[c.parent].opaque) return std::nullopt;
+  return lower.lookup(*low, index_.name(child));
+}
+
+TreeBuilder::Low TreeBuilder::lower_of(Id node, const MergedView& lower) const {
+  if (node == LayerIndex::root) return lower.root();
+  return lower_child(node, lower_of(index_[node].parent, lower), lower);
+}
+
+/// The kernel doesn't honour an opaque mark on the root of a layer: all that lies below is hidden name by name instead.
+void TreeBuilder::open_root(const MergedView& lower) {
+  index_[LayerIndex::root].opaque = false;
+  const Low low = lower.root();
+  if (!low) return;
+  for (const auto& [name, entry] : lower.list(*low))
+    if (name != options_.staging_name) index_[index_.get(LayerIndex::root, name)].whiteout = true;
+  depends_ = true;
+}
+
+void TreeBuilder::find_lower_symlinks(Id node, const Low& low, const MergedView& lower, std::vector<Id>& found) const {
+  index_.for_each_child(node, [&](Id child) {
+    const Node& c = index_[child];
+    if (!needs_[child] || !(c.is_directory() || c.kind == Kind::nothing)) return;
+    const Low at = lower_child(child, low, lower);
+    const bool passed_through =
+        c.kind == Kind::implied || (c.kind == Kind::nothing && (c.opaque || c.first_child != LayerIndex::none));
+    if (passed_through && at && at->metadata.is_symlink())
+      found.push_back(child);
+    else
+      find_lower_symlinks(child, at && at->metadata.is_directory() ? at : std::nullopt, lower, found);
+  });
+}
+
+/// The directory that names lead to, through symlinks of this layer and of those below; made as an implied one where
+/// this layer has none yet. What isn't there at all is an error: an entry can't be placed in it.
+TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const MergedView& lower,
+                                    const std::string& path) {
+  int links = 0;
+  while (!names.empty()) {
+    const std::string name = std::move(names.back());
+    names.pop_back();
+    if (name == "..") {
+      if (at != LayerIndex::root) at = index_[at].parent;
+      continue;
+    }
+    Id id = name.size() > 255 ? LayerIndex::none : index_.child(at, name);
+    const bool own = id != LayerIndex::none && index_[id].on_disk();
+    if (own && index_[id].kind == Kind::symlink) {
+      if (targets_[index_[id].extra].starts_with('/')) at = LayerIndex::root;
+      push_target(names, id, links);
+      continue;
+    }
+    const Low low_parent = lower_of(at, lower);
+    Low low;
+    if (id != LayerIndex::none)
+      low = lower_child(id, low_parent, lower);
+    else if (low_parent && low_parent->metadata.is_directory() && !index_[at].opaque)
+      low = lower.lookup(*low_parent, name);
+    const bool own_directory = own && index_[id].kind == Kind::directory;
+    if (!own_directory && low && low->metadata.is_symlink()) {
+      if (++links > max_symlinks)
+        throw_error(errc::bad_archive, "place", quoted(path), "too many symlinks lead to its parent");
+      const std::string target = lower.link_target(*low);
+      if (target.starts_with('/')) at = LayerIndex::root;
+      push_names(names, target);
+      continue;
+    }
+    if (!(own && index_[id].is_directory()) && !(low && low->metadata.is_directory())) {
+      if (!low && !own && !names.empty() && names.back() == "..") {
+        names.pop_back();
+        continue;
+      }
+      throw_error(errc::bad_archive, "place", quoted(path),
+                  "its parent leads through symlinks to " + quoted(name) + ", which is no directory below");
+    }
+    if (id == LayerIndex::none) id = index_.get(at, name);
+    if (!index_[id].on_disk()) make_implied(id);
+    at = id;
+  }
+  return at;
+}
+
+/// A directory of this layer (implied) is a symlink below: what the layer put in it goes where the symlink leads.
+void TreeBuilder::relocate(Id node, const MergedView& lower) {
+  const Low low = lower_of(node, lower);
+  if (!low || !low->metadata.is_symlink()) return;
+  depends_ = true;
+  const std::string path = index_.path(node);
+  const std::string target = lower.link_target(*low);
+  std::vector<std::string> names;
+  push_names(names, target);
+  const Id to = follow(target.starts_with('/') ? LayerIndex::root : index_[node].parent, std::move(names), lower, path);
+  for (Id at = to; at != LayerIndex::root; at = index_[at].parent)
+    if (at == node) throw_error(errc::bad_archive, "place", quoted(path), "its parent is a symlink into itself");
+  merge_into(node, to);
+  if (index_[node].on_disk()) remove_from_disk(node);
+  index_.detach(node);
+}
+
+/// Moves what is in one directory of the layer into another. Where both have a name, the later entry wins.
+void TreeBuilder::merge_into(Id from, Id to) {
+  index_[to].opaque = index_[to].opaque || index_[from].opaque;
+  index_.for_each_child(from, [&](Id child) {
+    const std::string name = index_.name(child);
+    const Id other = index_.child(to, name);
+    if (other != LayerIndex::none) {
+      index_[other].whiteout = index_[other].whiteout || index_[child].whiteout;
+      const bool merges = (index_[child].is_directory() || index_[child].kind == Kind::nothing) &&
+                          (index_[other].is_directory() || index_[other].kind == Kind::nothing);
+      if (merges) {
+        if (index_[child].is_directory() && !index_[other].on_disk()) make_implied(other);
+        merge_into(child, other);
+        if (index_[child].kind == Kind::directory &&
+            (index_[other].kind == Kind::implied || index_[child].order > index_[other].order)) {
+          index_[other].kind = Kind::directory;
+          index_[other].order = index_[child].order;
+          index_[other].extra = index_[child].extra;
+        }
+        if (index_[child].on_disk()) remove_from_disk(child);
+        index_.detach(child);
+        return;
+      }
+      if (index_[child].order < index_[other].order) {
+        clear(child);
+        index_.detach(child);
+        return;
+      }
+      const bool hides = index_[other].whiteout;
+      clear(other);
+      index_.detach(other);
+      index_[child].whiteout = hides;
+    }
+    if (index_[child].on_disk()) {
+      if (!index_[to].on_disk()) make_implied(to);
+      const int destination = descriptor(to);
+      if (sys::renameat2(descriptor(from), name.c_str(), destination, name.c_str(), 0) != 0)
+        throw_errno(errno, "move", quoted(index_.path(child)), "", "");
+    }
+    index_.move(child, to);
+    record_moves(child);
+  });
+}
+
+void TreeBuilder::record_moves(Id node) {
+  if (index_[node].content != LayerIndex::none) moved_.emplace_back(index_[node].content, index_.path(node));
+  index_.for_each_child(node, [&](Id child) { record_moves(child); });
+}
+
+/// A hardlink to a file of a lower layer: the file comes up with all its attributes, and the other names that it has
+/// below.
+void TreeBuilder::link_lower(const PendingLink& link, const MergedView& lower) {
+  if (index_[link.node].unreachable || index_[link.node].kind != Kind::pending) return;
+  depends_ = true;
+  const std::string path = index_.path(link.node);
+  const EntryPath target = split_entry_path(link.target, "hardlink target");
+  std::vector<std::string> names(std::next(target.names.rbegin()), target.names.rend());
+  const std::string missing = "link " + quoted(path) + " to";
+  Id parent = LayerIndex::root;
+  try {
+    parent = follow(LayerIndex::root, std::move(names), lower, path);
+  } catch (const Error&) {
+    throw_error(errc::bad_archive, missing, quoted(link.target), "neither this layer nor one below has it");
+  }
+  const std::string name(target.names.back());
+  if (const Id own = index_.child(parent, name); own != LayerIndex::none && index_[own].on_disk()) {
+    make_link(link.node, own);
+    return;
+  }
+  if (const Id own = index_.child(parent, name);
+      own != LayerIndex::none && std::ranges::find(missing_, index_.path(own)) != missing_.end()) {
+    odd("A19", path, "a link to a device that this user can't create: recorded, but not in the tree");
+    missing_.push_back(path);
+    index_[link.node].kind = Kind::nothing;
+    return;
+  }
+  // A whiteout of the target's own name takes the name away, but the file is still there to link to: so a rename is
+  // told.
+  const Low low_parent = lower_of(parent, lower);
+  const Low low = low_parent && low_parent->metadata.is_directory() && !index_[parent].opaque
+                      ? lower.lookup(*low_parent, name)
+                      : std::nullopt;
+  if (!low) throw_error(errc::bad_archive, missing, quoted(link.target), "neither this layer nor one below has it");
+  if (low->metadata.is_directory()) throw_error(errc::bad_archive, missing, quoted(link.target), "it is a directory");
+  const std::pair file{low->metadata.device, low->metadata.inode};
+  if (const auto known = brought_.find(file); known != brought_.end()) {
+    make_link(link.node, known->second);
+  } else if (options_.link_lower) {
+    bring_up(link.node, *low, lower);
+  } else {
+    Id first = link.node;
+    const Id own = index_.get(parent, name);
+    if (!index_[own].whiteout) first = own;
+    bring_up(first, *low, lower);
+    if (first != link.node) make_link(link.node, first);
+    if (low->metadata.links > 1) bring_group(*low, first, lower);
+  }
+  brought_.emplace(file, link.node);
+}
+
+void TreeBuilder::bring_up(Id node, const MergedView::Entry& entry, const MergedView& lower) {
+  const std::string name = index_.name(node);
+  const int dir = descriptor(index_[node].parent);
+  index_[node].kind = entry.metadata.is_symlink() ? Kind::symlink : Kind::file;
+  if (entry.metadata.is_symlink()) {
+    index_[node].extra = static_cast<std::uint32_t>(targets_.size());
+    targets_.push_back(lower.link_target(entry));
+  }
+  if (options_.link_lower) {
+    const std::string& path = entry.top().path;
+    const std::size_t slash = path.rfind('/');
+    const FileDescriptor parent =
+        open_beneath(lower.root_descriptor(entry.top().layer), slash == std::string::npos ? "" : path.substr(0, slash),
+                     O_PATH | O_DIRECTORY, path);
+    if (sys::linkat(parent.get(), path.substr(slash == std::string::npos ? 0 : slash + 1).c_str(), dir, name.c_str(),
+                    0) == 0)
+      return;
+    if (errno != EXDEV && errno != EMLINK) throw_errno(errno, "link to", quoted(path));
+  }
+  copy_file(lower, entry, dir, name, setter());
+  if (entry.metadata.is_file()) bytes_ += entry.metadata.size;
+}
+
+/// The other names of a lower file stay one file with it. They can be anywhere in the tree that has it.
+void TreeBuilder::bring_group(const MergedView::Entry& entry, Id first, const MergedView& lower) {
+  std::vector<std::string> names;
+  const auto search = [&](auto& self, const MergedView::Entry& directory, const std::string& prefix) -> void {
+    for (const auto& [name, child] : lower.list(directory)) {
+      if (child.metadata.is_directory())
+        self(self, child, prefix + name + "/");
+      else if (child.metadata.inode == entry.metadata.inode && child.metadata.device == entry.metadata.device)
+        names.push_back(prefix + name);
+    }
+  };
+  const Low root = lower.root();
+  search(search, *root, "");
+  for (const std::string& path : names) {
+    const EntryPath split = split_entry_path(path, "hardlink target");
+    // Only names that this layer neither replaces nor hides.
+    Id at = LayerIndex::root;
+    Low low = root;
+    for (const std::string_view name : split.names) {
+      at = index_.get(at, name);
+      low = lower_child(at, low, lower);
+      if (!low) break;
+    }
+    if (!low || index_[at].kind != Kind::nothing) continue;
+    if (!index_[index_[at].parent].on_disk()) make_implied(index_[at].parent);
+    make_link(at, first);
+  }
+}
+
+void TreeBuilder::settle(Id node, const Low& low, const MergedView& lower) {
+  const bool opaque = index_[node].opaque;
+  index_.for_each_child(node, [&](Id child) {
+    if (!needs_[child]) return;
+    Node& c = index_[child];
+    if (c.kind == Kind::nothing) {
+      settle_marks(child, opaque, low, lower);
+      return;
+    }
+    if (!c.is_directory()) return;  // it replaces what is below, whether that is also hidden or not
+    c.opaque = c.opaque || c.whiteout;
+    const Low at = lower_child(child, low, lower);
+    const bool merged = at && at->metadata.is_directory();
+    if (c.kind == Kind::implied) {
+      if (merged) {
+        set_attributes(child, attributes_of(at->metadata, lower.xattrs(*at)));
+        depends_ = true;
+      } else if (c.needed) {
+        throw_error(errc::bad_archive, "place entries in", quoted(index_.path(child)),
+                    "a symlink of this layer leads there, but there is no such directory");
+      }
+    }
+    settle(child, merged ? at : std::nullopt, lower);
+  });
+}
+
+/// A node that has only marks: it hides a name, or leads to nodes that do.
+void TreeBuilder::settle_marks(Id node, bool parent_opaque, const Low& low, const MergedView& lower) {
+  if (index_[node].whiteout) {
+    // Marks beneath a hidden name hide nothing more (A6).
+    index_.for_each_child(node, [&](Id child) { index_.detach(child); });
+    if (low && !parent_opaque) return;
+    if (!parent_opaque) depends_ = true;
+    index_.detach(node);
+    return;
+  }
+  const Low at = lower_child(node, low, lower);
+  if (!at || !at->metadata.is_directory()) {
+    if (!parent_opaque) depends_ = true;
+    index_.detach(node);
+    return;
+  }
+  make_implied(node);
+  set_attributes(node, attributes_of(at->metadata, lower.xattrs(*at)));
+  depends_ = true;
+  settle(node, at, lower);
+  // Marks that hid nothing may have been all that it had.
+}
+
+}  // namespace strata::detail
