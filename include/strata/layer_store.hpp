@@ -1,0 +1,178 @@
+// LayerStore: keeps layers in a directory, by content. Import a layer tar from any stream in one pass, list and walk
+// chains, export each tar byte for byte, prove that it still can.
+//
+//   strata::LayerStore<> store{"/var/lib/strata"};
+//   auto base = store.import(strata::open_file("base.tar.gz"));
+//   auto app = store.import(strata::open_file("app.tar.zst"), {.parent = base.id});
+//
+// The directory is the database (docs/format.md): a layer exists when its directory stands under its final name. Any
+// number of threads and processes use one store at once; readers wait for nobody.
+#pragma once
+
+#include <strata/byte_stream.hpp>
+#include <strata/compression.hpp>
+#include <strata/concepts.hpp>
+#include <strata/container.hpp>
+#include <strata/export.hpp>
+#include <strata/hash.hpp>
+#include <strata/layer.hpp>
+#include <strata/progress.hpp>
+#include <strata/report.hpp>
+#include <strata/whiteout.hpp>
+
+#include <boost/filesystem/path.hpp>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace strata {
+
+/// What a power cut may cost.
+enum class Durability {
+  full,  ///< a layer that was reported stored is on the disk: data and metadata are synced before its name appears
+  none,  ///< the kernel writes when it likes; a power cut may lose layers, or leave some with empty files (verify finds
+         ///< them)
+};
+
+struct StoreOptions {
+  Durability durability = Durability::full;
+  /// Form of whiteouts of a store that is created; an existing one keeps its own. Unset: the best that this process can
+  /// write.
+  std::optional<UnionForm> form = {};
+  bool create = true;  ///< make the store where there is none; false: errc::wrong_store
+};
+
+struct ImportOptions {
+  std::optional<Digest> parent = {};  ///< chain id; unset: a base layer
+  std::string author = {};
+  std::string comment = {};
+  std::string created = {};                     ///< RFC 3339; empty: now, or SOURCE_DATE_EPOCH where that is set
+  std::optional<Digest> expected_blob = {};     ///< digest of the stream as it comes
+  std::optional<Digest> expected_diff_id = {};  ///< digest of the uncompressed tar
+  Conformance conformance = Conformance::compat;
+  Owners owners = Owners::keep;
+  EndOfLayer end = EndOfLayer::proven;
+  Control control = {};
+};
+
+/// A layer that is now stored, and what came up on the way. That it is stored doesn't say that this call stored it.
+struct ImportedLayer : Layer {
+  bool existed = false;  ///< it was there already
+  Report report;
+};
+
+struct CommitOptions {
+  std::string author = {};
+  std::string comment = {};
+  std::string created = {};  ///< as in ImportOptions
+  Control control = {};
+};
+
+/// One thing that verify() found wrong.
+struct Damage {
+  std::string path;  ///< in the tree; empty: the record, the recipe or the tree as a whole
+  std::string what;
+};
+
+struct VerifyResult {
+  Digest id;
+  std::vector<Damage> damages;
+  bool ok() const noexcept { return damages.empty(); }
+};
+
+namespace detail {
+class StoreCore;
+}
+
+/// A store without its policies' types: all of its operations, compiled. Hosts name LayerStore.
+/// Every operation throws Error; after one, the store is as it was before. Thread safe.
+class STRATA_API LayerStoreBase {
+ public:
+  /// Layout and meaning of the directories; a store of another version is refused.
+  static constexpr int format_version = 1;
+
+  const boost::filesystem::path& root() const noexcept;
+  UnionForm form() const noexcept;
+  Durability durability() const noexcept;
+
+  /// Reads a layer (tar, or compressed by anything that the store's policies recognise) to the end of the stream and
+  /// stores it. One pass, bounded memory. After a crash: either the layer is there, whole, or nothing is but a draft
+  /// that the next import removes.
+  ImportedLayer import(ByteSource& source, const ImportOptions& options = {});
+  ImportedLayer import(ByteSource&& source, const ImportOptions& options = {}) { return import(source, options); }
+
+  /// Makes the changes of a container a layer on top of its chain. The tar is written through the hash once, and the
+  /// tree is made from the upper directory beside it; the container stays as it is. Changes made while this runs may or
+  /// may not be in it. After a crash: as import.
+  ImportedLayer commit(const Container& container, const CommitOptions& options = {});
+
+  /// nullopt: there is none. Throws errc::damaged for a record that can't be read.
+  std::optional<Layer> find(const Digest& id) const;
+  /// The same, but absence is errc::not_found.
+  Layer get(const Digest& id) const;
+  /// A full id, or the first hexadecimal digits of one, with or without "sha256:". Throws errc::not_found, or
+  /// errc::bad_argument where several begin so.
+  Digest resolve(std::string_view text) const;
+  /// All layers, sorted by id.
+  std::vector<Layer> list() const;
+  /// Layers whose parent this is.
+  std::vector<Layer> children(const Digest& id) const;
+  /// The layer and its parents, base first.
+  std::vector<Layer> chain(const Digest& id) const;
+
+  /// Removes a layer. errc::in_use, naming them, while children or containers need it; a tree goes with the last layer
+  /// that uses it. After a crash: the layer is there or gone; what is left to delete goes with the next import.
+  void remove(const Digest& id);
+
+  /// Writes the layer tar, byte for byte as it was imported; returns its size. Doesn't finish the sink. Throws
+  /// errc::damaged, naming the file, where the tree is no longer what was stored: what was written by then is not to be
+  /// used.
+  std::uint64_t export_layer(const Digest& id, ByteSink& sink, const Control& control = {}) const;
+
+  /// Reads everything that belongs to the layer's tree, compares each file with its record, and rebuilds the tar to
+  /// compare its digest with the diff id.
+  VerifyResult verify(const Digest& id, const Control& control = {}) const;
+
+  /// Writes the whole chain as one plain root filesystem into `directory`, which must be empty or absent. Whiteouts are
+  /// resolved, hardlinks and holes kept. After an error or a crash: an incomplete directory.
+  void unpack(const Digest& id, const boost::filesystem::path& directory, const Control& control = {}) const;
+
+  /// The directories of the chain's trees, topmost first: the lowers of a mount.
+  std::vector<boost::filesystem::path> lowers(const Layer& layer) const;
+
+  /// Containers, by name.
+  std::vector<Container> containers() const;
+  std::optional<Container> find_container(std::string_view name) const;
+
+  /// What mounters and writers build on; not for hosts.
+  const std::shared_ptr<detail::StoreCore>& core() const noexcept { return core_; }
+
+ protected:
+  LayerStoreBase(const boost::filesystem::path& root, const StoreOptions& options, HashPolicy hash,
+                 std::vector<CompressionPolicy> codecs);
+  LayerStoreBase(LayerStoreBase&&) noexcept;
+  LayerStoreBase& operator=(LayerStoreBase&&) noexcept;
+  ~LayerStoreBase();
+
+ private:
+  std::shared_ptr<detail::StoreCore> core_;
+};
+
+/// A store whose layers are named by `Hash`, and that reads layers compressed by `Codec` besides gzip, zstd and plain
+/// tar. The hash's name is recorded in the store and checked on open.
+template <ContentHash Hash = Sha256, Compression Codec = Gzip>
+class LayerStore : public LayerStoreBase {
+ public:
+  /// Opens the store at `root`, or creates it there. Throws errc::wrong_store where what is there is none, or one that
+  /// other policies made.
+  explicit LayerStore(const boost::filesystem::path& root, const StoreOptions& options = {}, Codec codec = {})
+      : LayerStoreBase(root, options, HashPolicy::of<Hash>(),
+                       {CompressionPolicy::of<Codec>(codec), CompressionPolicy::of<Gzip>(),
+                        CompressionPolicy::of<Zstd>(), CompressionPolicy::of<Uncompressed>()}) {}
+};
+
+}  // namespace strata

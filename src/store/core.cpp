@@ -1,0 +1,156 @@
+#include "store/core.hpp"
+
+#include <strata/error.hpp>
+
+#include "base/files.hpp"
+#include "tree/directory.hpp"
+
+#include <boost/filesystem/operations.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace strata::detail {
+
+namespace fs = boost::filesystem;
+
+namespace {
+
+/// The record that makes a directory a store.
+struct Format {
+  int version = 0;
+  std::string hash;
+  std::string form;
+};
+
+Format parse_format(const std::string& text, const fs::path& root) {
+  try {
+    const auto json = nlohmann::json::parse(text);
+    return {json.at("version").get<int>(), json.at("hash").get<std::string>(),
+            json.at("union_form").get<std::string>()};
+  } catch (const nlohmann::json::exception& error) {
+    throw_error(errc::wrong_store, "open the store", quoted(root.native()),
+                std::string("its format file can't be read: ") + error.what());
+  }
+}
+
+bool holds_anything(int dir) { return !list_directory(dir).empty(); }
+
+}  // namespace
+
+StoreCore::StoreCore(const fs::path& root, const StoreOptions& options, HashPolicy hash,
+                     std::vector<CompressionPolicy> codecs)
+    : root_(fs::absolute(root)), durability_(options.durability), hash_(hash), codecs_(std::move(codecs)) {
+  if (options.create && sys::mkdirat(AT_FDCWD, root_.c_str(), 0700) != 0 && errno != EEXIST)
+    throw_errno(errno, "create the store", quoted(root_.native()));
+  root_fd_.reset(sys::openat(AT_FDCWD, root_.c_str(), O_RDONLY | O_DIRECTORY));
+  if (!root_fd_) {
+    if (errno == ENOENT) throw_error(errc::wrong_store, "open the store", quoted(root_.native()), "there is none");
+    throw_errno(errno, "open the store", quoted(root_.native()));
+  }
+  const int dir = root_fd_.get();
+  std::optional<std::string> text = read_small_file(dir, "format");
+  if (!text) {
+    if (!options.create || (holds_anything(dir) && !try_stat(dir, "lock")))
+      throw_error(errc::wrong_store, "open the store", quoted(root_.native()), "the directory holds something else",
+                  "name an empty or a new directory");
+    // Whoever comes first makes the store; the format file is put in place last, by rename, and says that all is there.
+    const Lock only = lock(Lock::Kind::exclusive);
+    text = read_small_file(dir, "format");
+    if (!text) {
+      for (const char* name : {"layers", "trees", "containers", "mounts", "staging"}) make_directory(dir, name);
+      for (const char* name : {"layers", "trees"})
+        make_directory(dir, std::string(name) + "/" + std::string(hash_.name));
+      const nlohmann::ordered_json json = {
+          {"version", LayerStoreBase::format_version},
+          {"hash", hash_.name},
+          {"union_form", to_string(options.form ? *options.form : best_union_form(dir))}};
+      text = json.dump(1, '\t') + "\n";
+      (void)Lock::attempt(dir, "staging.lock", Lock::Kind::shared);  // creates it
+      const std::string draft = "format." + random_name();
+      write_small_file(dir, draft, *text);
+      if (durability_ == Durability::full && sys::syncfs(dir) != 0)
+        throw_errno(errno, "sync the store", quoted(root_.native()));
+      if (sys::renameat2(dir, draft.c_str(), dir, "format", 0) != 0)
+        throw_errno(errno, "create the store", quoted(root_.native()));
+      if (durability_ == Durability::full) sync_directory(dir, root_.native());
+    }
+  }
+  const Format format = parse_format(*text, root_);
+  if (format.version != LayerStoreBase::format_version)
+    throw_error(errc::wrong_store, "open the store", quoted(root_.native()),
+                "its format is version " + std::to_string(format.version) + ", this library reads version " +
+                    std::to_string(LayerStoreBase::format_version));
+  if (format.hash != hash_.name)
+    throw_error(errc::wrong_store, "open the store", quoted(root_.native()),
+                "its layers are named by " + quoted(format.hash) + ", not by " + std::string(hash_.name));
+  form_ = union_form_by_name(format.form);
+  if (options.form && *options.form != form_)
+    throw_error(errc::wrong_store, "open the store", quoted(root_.native()), "its union form is " + format.form);
+}
+
+fs::path StoreCore::tree_directory(const Digest& key) const {
+  return root_ / "trees" / std::string(key.algorithm()) / key.hex();
+}
+
+fs::path StoreCore::layer_directory(const Digest& id) const {
+  return root_ / "layers" / std::string(id.algorithm()) / id.hex();
+}
+
+std::optional<Layer> StoreCore::find(const Digest& id) const {
+  if (id.empty()) return std::nullopt;
+  const auto text =
+      read_small_file(root_fd_.get(), "layers/" + std::string(id.algorithm()) + "/" + id.hex() + "/metadata.json");
+  if (!text) return std::nullopt;
+  Layer layer = layer_from_json(*text);
+  if (layer.id != id)
+    throw_error(errc::damaged, "read the record of", id.to_string(), "it says that it is " + layer.id.to_string());
+  return layer;
+}
+
+Layer StoreCore::get(const Digest& id) const {
+  if (auto layer = find(id)) return *std::move(layer);
+  throw_error(errc::not_found, "find the layer", id.to_string(),
+              "the store " + quoted(root_.native()) + " has none of this id");
+}
+
+std::vector<Layer> StoreCore::list() const {
+  const std::string algorithm(hash_.name);
+  const FileDescriptor dir = open_directory(root_ / "layers" / algorithm);
+  std::vector<Layer> layers;
+  for (const DirectoryEntry& entry : list_directory(dir.get(), root_.native())) {
+    const auto id = Digest::try_parse(algorithm + ":" + entry.name);
+    if (!id) continue;
+    // A layer that is removed meanwhile is no longer listed.
+    if (auto layer = find(*id)) layers.push_back(*std::move(layer));
+  }
+  return layers;
+}
+
+std::vector<fs::path> StoreCore::lowers(const Layer& layer) const {
+  std::vector<fs::path> paths;
+  for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key) paths.push_back(tree_directory(*key) / "fs");
+  return paths;
+}
+
+std::optional<fs::path> StoreCore::root_attributes(const Layer& layer) const {
+  if (layer.root_tree < 0) return std::nullopt;
+  return tree_directory(layer.trees[static_cast<std::size_t>(layer.root_tree)]) / "fs";
+}
+
+std::vector<Container> StoreCore::containers() const {
+  std::vector<Container> found;
+  const FileDescriptor dir = open_directory(containers_directory());
+  for (const DirectoryEntry& entry : list_directory(dir.get(), containers_directory().native()))
+    if (auto container = find_container(entry.name)) found.push_back(*std::move(container));
+  return found;
+}
+
+std::optional<Container> StoreCore::find_container(std::string_view name) const {
+  check_container_name(name);
+  const auto text = read_small_file(root_fd_.get(), "containers/" + std::string(name) + "/container.json");
+  if (!text) return std::nullopt;
+  return container_from_json(*text, containers_directory() / std::string(name));
+}
+
+}  // namespace strata::detail

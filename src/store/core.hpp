@@ -1,0 +1,64 @@
+// The store behind LayerStoreBase: where things stand on disk, and the locks that order changes to it.
+//
+// One lock file, ROOT/lock, orders publication against removal: whoever makes something refer to a layer (a child, a
+// container) holds it shared while it checks that the layer is there and puts the reference in place; whoever removes
+// holds it exclusively. It is never held while data is read or written.
+#pragma once
+
+#include <strata/container.hpp>
+#include <strata/hash.hpp>
+#include <strata/layer.hpp>
+#include <strata/layer_store.hpp>
+
+#include "store/lock.hpp"
+
+#include <boost/filesystem/path.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace strata::detail {
+
+class StoreCore {
+ public:
+  StoreCore(const boost::filesystem::path& root, const StoreOptions& options, HashPolicy hash,
+            std::vector<CompressionPolicy> codecs);
+
+  const boost::filesystem::path& root() const { return root_; }  ///< absolute
+  UnionForm form() const { return form_; }
+  Durability durability() const { return durability_; }
+  const HashPolicy& hash() const { return hash_; }
+  const std::vector<CompressionPolicy>& codecs() const { return codecs_; }
+  /// ROOT, opened.
+  int root_descriptor() const { return root_fd_.get(); }
+
+  Lock lock(Lock::Kind kind) const { return Lock::wait(root_fd_.get(), "lock", kind); }
+
+  std::optional<Layer> find(const Digest& id) const;
+  Layer get(const Digest& id) const;
+  std::vector<Layer> list() const;
+
+  boost::filesystem::path tree_directory(const Digest& key) const;  ///< ROOT/trees/ALGORITHM/HEX
+  boost::filesystem::path layer_directory(const Digest& id) const;
+  boost::filesystem::path containers_directory() const { return root_ / "containers"; }
+  boost::filesystem::path mounts_directory() const { return root_ / "mounts"; }
+  /// fs/ of the chain's trees, topmost first.
+  std::vector<boost::filesystem::path> lowers(const Layer& layer) const;
+  /// The directory whose attributes the chain's root has; nullopt: no tar of the chain lists it (then 0755, 0:0).
+  std::optional<boost::filesystem::path> root_attributes(const Layer& layer) const;
+
+  std::vector<Container> containers() const;
+  std::optional<Container> find_container(std::string_view name) const;
+
+ private:
+  boost::filesystem::path root_;
+  FileDescriptor root_fd_;
+  UnionForm form_ = UnionForm::overlay_trusted;
+  Durability durability_;
+  HashPolicy hash_;
+  std::vector<CompressionPolicy> codecs_;
+};
+
+}  // namespace strata::detail

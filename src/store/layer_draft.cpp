@@ -1,0 +1,151 @@
+#include "store/layer_draft.hpp"
+
+#include <strata/error.hpp>
+
+#include "base/files.hpp"
+
+namespace strata::detail {
+
+namespace {
+
+FileDescriptor open_child(int dir, const std::string& name) {
+  FileDescriptor fd(sys::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (!fd) throw_errno(errno, "open the directory", quoted(name));
+  return fd;
+}
+
+std::string place_of(const char* room, const Digest& name) {
+  return std::string(room) + "/" + std::string(name.algorithm()) + "/" + name.hex();
+}
+
+void tell(const Control& control, Progress::Phase phase, const Layer& layer) {
+  if (control.stop.stop_requested()) throw_error(errc::cancelled, "store the layer", layer.id.to_string());
+  if (control.observer)
+    control.observer({.phase = phase,
+                      .bytes = layer.blob_size,
+                      .total_bytes = layer.blob_size,
+                      .tar_bytes = layer.tar_size,
+                      .entries = layer.entries});
+}
+
+}  // namespace
+
+LayerDraft::LayerDraft(const StoreCore& core, const std::optional<Digest>& parent, Conformance conformance,
+                       Owners owners, Report& report)
+    : core_(core), parent_(parent ? std::optional(core.get(*parent)) : std::nullopt), report_(report), draft_(core) {
+  options_.form = core.form();
+  options_.conformance = conformance;
+  options_.owners = owners;
+  if (parent_) layer_.parent = parent_->id;
+}
+
+void LayerDraft::open(bool umask_is_zero) {
+  const int dir = draft_.descriptor();
+  make_directory(dir, "tree");
+  tree_ = open_child(dir, "tree");
+  make_directory(tree_.get(), "fs");
+  make_directory(tree_.get(), "kept");
+  fs_ = open_child(tree_.get(), "fs");
+  kept_ = open_child(tree_.get(), "kept");
+  FileDescriptor recipe(sys::openat(tree_.get(), "recipe", O_WRONLY | O_CREAT | O_EXCL, 0600));
+  if (!recipe) throw_errno(errno, "create", "the recipe");
+  recipe_file_.emplace(std::move(recipe), "the recipe");
+  recipe_.emplace(*recipe_file_);
+  options_.umask_is_zero = umask_is_zero;
+  builder_.emplace(fs_.get(), kept_.get(), options_, report_);
+}
+
+void LayerDraft::name_layer(const Digest& diff_id) {
+  layer_.id = chain_id(layer_.parent, diff_id);
+  layer_.diff_ids = parent_ ? parent_->diff_ids : std::vector<Digest>();
+  layer_.diff_ids.push_back(diff_id);
+}
+
+void LayerDraft::settle_tree(const Digest& key, bool root_listed) {
+  layer_.trees = parent_ ? parent_->trees : std::vector<Digest>();
+  layer_.trees.push_back(key);
+  layer_.root_tree = root_listed ? static_cast<int>(layer_.trees.size()) - 1 : parent_ ? parent_->root_tree : -1;
+}
+
+bool LayerDraft::publish(const Digest& diff_id, const Control& control) {
+  name_layer(diff_id);
+  tell(control, Progress::Phase::resolving, layer_);
+  if (core_.find(layer_.id)) return true;
+  const bool self_contained = builder_->self_contained();
+  builder_->resolve(parent_ ? MergedView(core_.lowers(*parent_), MergedView::marks_of(core_.form())) : MergedView());
+  const bool resolved = builder_->depends_on_lower();
+  const Digest key = resolved ? resolved_tree_key(core_, layer_.parent, diff_id) : diff_id;
+  settle_tree(key, builder_->root_listed());
+  builder_->seal(TreeBuilder::Marks::written);
+  layer_.size = builder_->content_bytes();
+  layer_.entries = builder_->entries();
+  const TreeRecord record{.diff_id = diff_id,
+                          .size = layer_.size,
+                          .tar_size = layer_.tar_size,
+                          .entries = layer_.entries,
+                          .root_listed = builder_->root_listed(),
+                          .self_contained = self_contained,
+                          .resolved = resolved,
+                          .squashed = builder_->squashed()};
+  write_small_file(tree_.get(), "tree.json", to_json(record));
+  if (!builder_->moved().empty()) write_small_file(tree_.get(), "moved", encode_moved(builder_->moved()));
+  if (!builder_->missing().empty()) {
+    Moved missing;
+    for (const std::string& path : builder_->missing())
+      missing.emplace_back(static_cast<std::uint32_t>(missing.size()), path);
+    write_small_file(tree_.get(), "missing", encode_moved(missing));
+  }
+  (void)sys::unlinkat(tree_.get(), "kept", AT_REMOVEDIR);  // stays where something is in it
+  return place_record(control);
+}
+
+bool LayerDraft::publish_known(const Digest& diff_id, const Control& control, bool& existed) {
+  name_layer(diff_id);
+  existed = core_.find(layer_.id).has_value();
+  if (existed) return true;
+  const FileDescriptor tree =
+      try_open_beneath(core_.root_descriptor(), place_of("trees", diff_id), O_RDONLY | O_DIRECTORY);
+  const auto record = tree ? find_tree_record(tree.get()) : std::nullopt;
+  if (!record || !record->self_contained) return false;
+  settle_tree(diff_id, record->root_listed);
+  layer_.size = record->size;
+  layer_.entries = record->entries;
+  existed = place_record(control);
+  return true;
+}
+
+/// The record goes in last: it is what makes the layer exist. The draft's note names the tree meanwhile, so that a
+/// sweep finds a tree that no layer came to use.
+bool LayerDraft::place_record(const Control& control) {
+  const int dir = draft_.descriptor();
+  const Digest& key = layer_.tree();
+  make_directory(dir, "layer");
+  const FileDescriptor layer = open_child(dir, "layer");
+  write_small_file(layer.get(), "metadata.json", to_json(layer_));
+  write_small_file(dir, "orphan", key.to_string());
+  tell(control, Progress::Phase::syncing, layer_);
+  draft_.sync();
+  tell(control, Progress::Phase::publishing, layer_);
+  const Lock placing = core_.lock(Lock::Kind::shared);
+  if (layer_.parent && !core_.find(*layer_.parent))
+    throw_error(errc::not_found, "store the layer", layer_.id.to_string(),
+                "its parent " + layer_.parent->to_string() + " was removed meanwhile");
+  const auto sync_room = [&](const char* room) {
+    if (core_.durability() == Durability::none) return;
+    const std::string path = std::string(room) + "/" + std::string(key.algorithm());
+    sync_directory(open_beneath(core_.root_descriptor(), path, O_RDONLY | O_DIRECTORY).get(), path);
+  };
+  if (tree_) {
+    draft_.publish("tree", place_of("trees", key));
+    sync_room("trees");  // before the record appears, so that no power cut leaves a record without its tree
+  } else if (!try_stat(core_.root_descriptor(), place_of("trees", key))) {
+    throw_error(errc::not_found, "store the layer", layer_.id.to_string(), "its tree was removed meanwhile",
+                "import it again");
+  }
+  const bool placed = draft_.publish("layer", place_of("layers", layer_.id));
+  sync_room("layers");
+  if (placed) (void)sys::unlinkat(dir, "orphan", 0);
+  return !placed;
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,85 @@
+#include <strata/layer_store.hpp>
+
+#include <strata/error.hpp>
+
+#include "store/operations.hpp"
+
+#include <algorithm>
+
+namespace strata {
+
+LayerStoreBase::LayerStoreBase(const boost::filesystem::path& root, const StoreOptions& options, HashPolicy hash,
+                               std::vector<CompressionPolicy> codecs)
+    : core_(std::make_shared<detail::StoreCore>(root, options, hash, std::move(codecs))) {}
+LayerStoreBase::LayerStoreBase(LayerStoreBase&&) noexcept = default;
+LayerStoreBase& LayerStoreBase::operator=(LayerStoreBase&&) noexcept = default;
+LayerStoreBase::~LayerStoreBase() = default;
+
+const boost::filesystem::path& LayerStoreBase::root() const noexcept { return core_->root(); }
+UnionForm LayerStoreBase::form() const noexcept { return core_->form(); }
+Durability LayerStoreBase::durability() const noexcept { return core_->durability(); }
+
+ImportedLayer LayerStoreBase::import(ByteSource& source, const ImportOptions& options) {
+  return detail::import_layer(*core_, source, options);
+}
+ImportedLayer LayerStoreBase::commit(const Container& container, const CommitOptions& options) {
+  return detail::commit_container(*core_, container, options);
+}
+
+std::optional<Layer> LayerStoreBase::find(const Digest& id) const { return core_->find(id); }
+Layer LayerStoreBase::get(const Digest& id) const { return core_->get(id); }
+std::vector<Layer> LayerStoreBase::list() const { return core_->list(); }
+
+Digest LayerStoreBase::resolve(std::string_view text) const {
+  const std::string prefix = std::string(core_->hash().name) + ":";
+  std::string_view digits = text;
+  if (digits.starts_with(prefix)) digits.remove_prefix(prefix.size());
+  const bool hex = !digits.empty() &&
+                   std::ranges::all_of(digits, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  if (!hex)
+    throw_error(errc::bad_argument, "find the layer", quoted(text),
+                "an id is " + prefix + "… , or its first digits in lower case");
+  std::optional<Digest> found;
+  for (const Layer& layer : core_->list()) {
+    if (!layer.id.hex().starts_with(digits)) continue;
+    if (found)
+      throw_error(errc::bad_argument, "find the layer", quoted(text),
+                  "several begin so: " + found->to_string() + ", " + layer.id.to_string(), "give more digits");
+    found = layer.id;
+  }
+  if (!found)
+    throw_error(errc::not_found, "find the layer", quoted(text),
+                "the store " + quoted(root().native()) + " has none of this id");
+  return *found;
+}
+
+std::vector<Layer> LayerStoreBase::children(const Digest& id) const {
+  std::vector<Layer> layers = core_->list();
+  std::erase_if(layers, [&](const Layer& layer) { return layer.parent != id; });
+  return layers;
+}
+
+std::vector<Layer> LayerStoreBase::chain(const Digest& id) const {
+  std::vector<Layer> layers{core_->get(id)};
+  while (layers.back().parent) layers.push_back(core_->get(*layers.back().parent));
+  std::ranges::reverse(layers);
+  return layers;
+}
+
+void LayerStoreBase::remove(const Digest& id) { detail::remove_layer(*core_, id); }
+std::uint64_t LayerStoreBase::export_layer(const Digest& id, ByteSink& sink, const Control& control) const {
+  return detail::export_layer(*core_, id, sink, control);
+}
+VerifyResult LayerStoreBase::verify(const Digest& id, const Control& control) const {
+  return detail::verify_layer(*core_, id, control);
+}
+void LayerStoreBase::unpack(const Digest& id, const boost::filesystem::path& directory, const Control& control) const {
+  detail::unpack_chain(*core_, id, directory, control);
+}
+std::vector<boost::filesystem::path> LayerStoreBase::lowers(const Layer& layer) const { return core_->lowers(layer); }
+std::vector<Container> LayerStoreBase::containers() const { return core_->containers(); }
+std::optional<Container> LayerStoreBase::find_container(std::string_view name) const {
+  return core_->find_container(name);
+}
+
+}  // namespace strata

@@ -1,0 +1,18 @@
+// What LayerStoreBase does, one function each, in the file of its name.
+#pragma once
+
+#include <strata/layer_store.hpp>
+
+#include "store/core.hpp"
+
+namespace strata::detail {
+
+ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const ImportOptions& options);
+ImportedLayer commit_container(const StoreCore& core, const Container& container, const CommitOptions& options);
+std::uint64_t export_layer(const StoreCore& core, const Digest& id, ByteSink& sink, const Control& control);
+VerifyResult verify_layer(const StoreCore& core, const Digest& id, const Control& control);
+void remove_layer(const StoreCore& core, const Digest& id);
+void unpack_chain(const StoreCore& core, const Digest& id, const boost::filesystem::path& directory,
+                  const Control& control);
+
+}  // namespace strata::detail

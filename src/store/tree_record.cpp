@@ -1,0 +1,51 @@
+#include "store/tree_record.hpp"
+
+#include <strata/error.hpp>
+
+#include "base/files.hpp"
+#include "store/core.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace strata::detail {
+
+std::string to_json(const TreeRecord& record) {
+  const nlohmann::ordered_json json = {
+      {"diff_id", record.diff_id.to_string()}, {"size", record.size},
+      {"tar_size", record.tar_size},           {"entries", record.entries},
+      {"root_listed", record.root_listed},     {"self_contained", record.self_contained},
+      {"resolved", record.resolved},           {"squashed", record.squashed},
+  };
+  return json.dump(1, '\t') + "\n";
+}
+
+TreeRecord tree_record_from_json(std::string_view text) {
+  try {
+    const auto json = nlohmann::json::parse(text);
+    return {Digest::parse(json.at("diff_id").get<std::string>()),
+            json.at("size").get<std::uint64_t>(),
+            json.at("tar_size").get<std::uint64_t>(),
+            json.at("entries").get<std::uint64_t>(),
+            json.at("root_listed").get<bool>(),
+            json.at("self_contained").get<bool>(),
+            json.at("resolved").get<bool>(),
+            json.at("squashed").get<bool>()};
+  } catch (const nlohmann::json::exception& error) {
+    throw_error(errc::damaged, "read the record of", "a tree", error.what());
+  }
+}
+
+std::optional<TreeRecord> find_tree_record(int tree) {
+  const auto text = read_small_file(tree, "tree.json");
+  if (!text) return std::nullopt;
+  return tree_record_from_json(*text);
+}
+
+Digest resolved_tree_key(const StoreCore& core, const std::optional<Digest>& parent, const Digest& diff_id) {
+  const std::string text = "tree of " + diff_id.to_string() + " on " + (parent ? parent->to_string() : "nothing");
+  AnyHash hash = core.hash().start();
+  hash.update(std::as_bytes(std::span(text.data(), text.size())));
+  return hash.finish();
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,26 @@
+#include <strata/error.hpp>
+
+#include "store/chain_root.hpp"
+#include "store/operations.hpp"
+#include "tree/copy.hpp"
+
+namespace strata::detail {
+
+void unpack_chain(const StoreCore& core, const Digest& id, const boost::filesystem::path& directory,
+                  const Control& control) {
+  const Layer layer = core.get(id);
+  if (sys::mkdirat(AT_FDCWD, directory.c_str(), 0700) != 0 && errno != EEXIST)
+    throw_errno(errno, "create the directory", quoted(directory.native()));
+  const FileDescriptor to = open_directory(directory);
+  if (!list_directory(to.get(), directory.native()).empty())
+    throw_errno(ENOTEMPTY, "unpack into", quoted(directory.native()), "", "name an empty or a new directory");
+  const MergedView view(core.lowers(layer), MergedView::marks_of(core.form()));
+  RootAttributes root = chain_root(core, layer);
+  Report report;
+  bool squashed = false;
+  // Trees were made by this store, so their owners can be given by whoever could make them.
+  copy_view(view, to.get(), attributes_of(root.metadata, std::move(root.xattrs)),
+            ObjectSetter{Owners::keep, report, Conformance::compat, &squashed}, control);
+}
+
+}  // namespace strata::detail
