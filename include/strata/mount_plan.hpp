@@ -1,0 +1,86 @@
+// A plan: the validated input of a mount. Never an option string: every overlay option is a typed field, and a
+// combination that the kernel would refuse (or, worse, quietly change) is refused here by the options' names.
+#pragma once
+
+#include <strata/export.hpp>
+#include <strata/whiteout.hpp>
+
+#include <boost/filesystem/path.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace strata {
+
+/// Overlay's options, named as the kernel names them (filesystems/overlayfs.rst). Unset: the kernel's default, but for
+/// `userxattr`, which follows the union form of the trees.
+struct STRATA_API OverlayOptions {
+  enum class RedirectDir { on, off, follow, nofollow };
+  enum class Xino { on, off, automatic };
+  enum class Uuid { on, off, null, automatic };
+  enum class Verity { on, off, require };
+
+  std::optional<RedirectDir> redirect_dir = {};
+  std::optional<bool> index = {};
+  std::optional<Xino> xino = {};
+  std::optional<bool> metacopy = {};
+  std::optional<bool> nfs_export = {};
+  std::optional<Uuid> uuid = {};
+  std::optional<Verity> verity = {};
+  std::optional<bool> userxattr = {};
+  bool is_volatile = false;  ///< `volatile`: no sync ever; the upper can't be used again after a crash
+
+  /// Sets the field of that name from its text ("redirect_dir", "nofollow"; a flag takes "", "on" or "off"). Throws
+  /// errc::bad_argument that names the option and lists what it takes.
+  void set(std::string_view name, std::string_view value);
+  /// The options that are set, as the kernel spells them, in a fixed order; a flag has an empty value.
+  std::vector<std::pair<std::string, std::string>> spelled() const;
+};
+
+/// What to mount where. Paths are bytes: any of them may hold ':', ',', '\\', spaces and newlines.
+struct STRATA_API MountPlan {
+  std::vector<boost::filesystem::path> lowers;  ///< directories, topmost first
+  boost::filesystem::path upper;                ///< empty: read-only
+  boost::filesystem::path work;                 ///< with `upper`: an empty directory on the same mount
+  boost::filesystem::path target;               ///< an existing directory
+  bool read_only = false;
+  UnionForm form = UnionForm::overlay_trusted;
+  OverlayOptions options;
+  std::string source = "strata";  ///< what the mount table shows as the source
+
+  /// Throws errc::refused that names the members or options in conflict and says what to change. Looks at no file.
+  void validate() const;
+};
+
+/// What a backend found about itself on this machine.
+struct MountProbe {
+  bool usable = false;
+  std::string why;  ///< where it isn't: the reason, and what would help
+  std::vector<std::pair<std::string, std::string>>
+      features;  ///< name, what was found: "lowerdir+ by descriptor", "yes"
+};
+
+/// How a mount was made.
+struct MountResult {
+  std::string method;  ///< "fsopen, layers by descriptor", "fsopen, layers by name", "mount(2)"
+};
+
+/// A mounted filesystem, from the kernel's own table.
+struct MountedEntry {
+  std::uint64_t id = 0;
+  boost::filesystem::path target;
+  std::string type;  ///< "overlay"
+  std::string source;
+  std::string options;  ///< of the filesystem, as the table shows them
+  bool read_only = false;
+};
+
+/// The mount table of this process's mount namespace, in order (/proc/self/mountinfo; lines of any length, names
+/// unescaped). Throws Error.
+STRATA_API std::vector<MountedEntry> mount_table();
+
+}  // namespace strata

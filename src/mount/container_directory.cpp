@@ -1,0 +1,140 @@
+#include "mount/container_directory.hpp"
+
+#include <strata/error.hpp>
+
+#include "base/files.hpp"
+#include "mount/sys_mount.hpp"
+#include "store/chain_root.hpp"
+#include "store/draft.hpp"
+#include "tree/attributes.hpp"
+
+#include <array>
+
+namespace strata::detail {
+namespace {
+
+constexpr std::string_view source_prefix = "strata:";
+
+std::string shown(const Container& container) { return container.directory.native(); }
+
+FileDescriptor open_below(int dir, const std::string& name) {
+  return FileDescriptor(sys::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+}
+
+bool is_still(const StoreCore& core, const std::string& path, int fd) {
+  const auto there = try_stat(core.root_descriptor(), path);
+  const Metadata here = stat_of(fd);
+  return there && there->device == here.device && there->inode == here.inode;
+}
+
+/// What the chain's root directory has, for the directory that will be the merged root's topmost.
+Attributes root_attributes(const StoreCore& core, const Layer& layer) {
+  RootAttributes root = chain_root(core, layer);
+  if (root.any_time) root.metadata.mtime = stat_of(open_directory(core.lowers(layer).back()).get()).mtime;
+  return attributes_of(root.metadata, std::move(root.xattrs));
+}
+
+void make_root(const StoreCore& core, int dir, const std::string& name, const Attributes& attributes) {
+  make_directory(dir, name);
+  const FileDescriptor root = open_below(dir, name);
+  if (!root) throw_errno(errno, "open", quoted(name));
+  // What this user can't give was reported when the layer was imported.
+  Report report;
+  bool squashed = false;
+  const ObjectSetter setter{Owners::squash, report, Conformance::compat, &squashed};
+  setter.replace_directory(root.get(), attributes, name);
+  ObjectSetter::set_times(dir, name, attributes.mtime, name);
+  if (core.durability() == Durability::full) sync_directory(root.get(), name);
+}
+
+void write_record(const StoreCore& core, int dir, const std::string& name, const Container& container) {
+  write_small_file(dir, name, to_json(container));
+  if (core.durability() == Durability::none) return;
+  const FileDescriptor file(sys::openat(dir, name.c_str(), O_RDONLY));
+  if (!file || sys::fsync(file.get()) != 0) throw_errno(errno, "sync", quoted(name));
+}
+
+}  // namespace
+
+std::optional<LockedContainer> LockedContainer::open(const StoreCore& core, const std::string& name) {
+  const std::string path = "containers/" + name;
+  for (;;) {
+    FileDescriptor fd = open_below(core.root_descriptor(), path);
+    if (!fd && errno == ENOENT) return std::nullopt;
+    if (!fd) throw_errno(errno, "open", "container " + quoted((core.root() / path).native()));
+    std::optional<Lock> lock;
+    try {
+      lock = Lock::wait(fd.get(), "lock", Lock::Kind::exclusive);
+    } catch (const Error& error) {
+      if (error.code() != errc::not_found) throw;
+    }
+    // While one waited, the container may have been removed, and even made again.
+    if (!lock || !is_still(core, path, fd.get())) continue;
+    const auto text = read_small_file(fd.get(), "container.json");
+    if (!text)
+      throw_error(errc::damaged, "open", "container " + quoted((core.root() / path).native()),
+                  "it has no container.json");
+    return LockedContainer(std::move(fd), *std::move(lock), container_from_json(*text, core.root() / path));
+  }
+}
+
+std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, const Container& container) {
+  const std::string path = "containers/" + container.name;
+  if (try_stat(core.root_descriptor(), path)) return std::nullopt;
+  const Draft draft(core);
+  make_directory(draft.descriptor(), "container");
+  FileDescriptor dir = open_below(draft.descriptor(), "container");
+  if (!dir) throw_errno(errno, "open", quoted((draft.path() / "container").native()));
+  Lock lock = Lock::wait(dir.get(), "lock", Lock::Kind::exclusive);
+  {
+    const Lock references = core.lock(Lock::Kind::shared);
+    const Layer layer = core.get(container.layer);
+    make_root(core, dir.get(), container.read_only ? "root" : "upper", root_attributes(core, layer));
+    if (!container.read_only) make_directory(dir.get(), "work");
+    write_record(core, dir.get(), "container.json", container);
+    if (core.durability() == Durability::full) sync_directory(dir.get(), shown(container));
+    if (!draft.publish("container", path)) return std::nullopt;
+  }
+  if (core.durability() == Durability::full)
+    sync_directory(open_directory(core.containers_directory()).get(), core.containers_directory().native());
+  return LockedContainer(std::move(dir), std::move(lock), container);
+}
+
+void LockedContainer::record(const StoreCore& core, const Container& container) {
+  if (to_json(container) != to_json(container_)) {
+    const std::string draft = "container.json." + random_name();
+    write_record(core, fd_.get(), draft, container);
+    if (sys::renameat2(fd_.get(), draft.c_str(), fd_.get(), "container.json", 0) != 0)
+      throw_errno(errno, "write", quoted((container.directory / "container.json").native()));
+    if (core.durability() == Durability::full) sync_directory(fd_.get(), shown(container));
+  }
+  container_ = container;
+}
+
+void LockedContainer::remove(const StoreCore& core) {
+  const Draft draft(core);
+  draft.take("containers/" + container_.name, "container");
+  if (core.durability() == Durability::full)
+    sync_directory(open_directory(core.containers_directory()).get(), core.containers_directory().native());
+  // The default mount point, if it was ever used; anything else there is not ours.
+  sys::unlinkat(core.root_descriptor(), ("mounts/" + container_.name).c_str(), AT_REMOVEDIR);
+  remove_tree(draft.descriptor(), "container", shown(container_));
+}
+
+std::string mount_source(const StoreCore& core, std::string_view name) {
+  const Metadata store = stat_of(core.root_descriptor());
+  std::array<char, 64> id;
+  std::snprintf(id.data(), id.size(), "@%jx-%jx", static_cast<std::uintmax_t>(store.device),
+                static_cast<std::uintmax_t>(store.inode));
+  return std::string(source_prefix).append(name).append(id.data());
+}
+
+std::optional<std::string> container_of_source(const StoreCore& core, std::string_view source) {
+  const auto at = source.rfind('@');
+  if (!source.starts_with(source_prefix) || at == std::string_view::npos) return std::nullopt;
+  const std::string_view name = source.substr(source_prefix.size(), at - source_prefix.size());
+  if (source != mount_source(core, name)) return std::nullopt;
+  return std::string(name);
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,46 @@
+// A container's directory, containers/NAME: made whole in staging and renamed into place, then changed only under its
+// own lock, containers/NAME/lock.
+#pragma once
+
+#include <strata/container.hpp>
+
+#include "store/core.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace strata::detail {
+
+/// A container, locked by this object against others who would mount, unmount or remove it. The lock is for the
+/// duration of one operation: whether it is mounted is the kernel's to say.
+class LockedContainer {
+ public:
+  /// Waits for the lock. nullopt: there is no such container.
+  static std::optional<LockedContainer> open(const StoreCore& core, const std::string& name);
+  /// Makes the container with directories for its upper and work, or, read-only, an empty `root`. They take the
+  /// attributes of the chain's root. nullopt: the name is taken. Throws errc::not_found where its layer is gone.
+  static std::optional<LockedContainer> create(const StoreCore& core, const Container& container);
+
+  const Container& container() const { return container_; }
+  int descriptor() const { return fd_.get(); }
+  /// Writes the record anew where it differs: by rename, so that a reader finds the old or the new.
+  void record(const StoreCore& core, const Container& container);
+  /// Deletes it, under a name that is none first: after a crash it is there whole, or not at all.
+  void remove(const StoreCore& core);
+
+ private:
+  LockedContainer(FileDescriptor fd, Lock lock, Container container)
+      : fd_(std::move(fd)), lock_(std::move(lock)), container_(std::move(container)) {}
+  FileDescriptor fd_;
+  Lock lock_;
+  Container container_;
+};
+
+/// What a container's mount has as its source: "strata:NAME@STORE", with the store's directory by device and inode, so
+/// that it is known wherever it is mounted, under whatever name the store was opened, and from every process.
+std::string mount_source(const StoreCore& core, std::string_view name);
+/// The NAME of such a source; nullopt: it is another store's, or no container's.
+std::optional<std::string> container_of_source(const StoreCore& core, std::string_view source);
+
+}  // namespace strata::detail

@@ -1,0 +1,29 @@
+// Facts about the kernel and this process.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace strata::detail {
+
+struct KernelVersion {
+  int major_number = 0;
+  int minor_number = 0;
+  friend auto operator<=>(const KernelVersion&, const KernelVersion&) = default;
+};
+/// Of the running kernel.
+KernelVersion kernel_version();
+/// "6.1.0-13-amd64"
+std::string kernel_release();
+
+/// Whether the process is in the user namespace that the kernel started with: only there can it read trusted.*.
+bool in_initial_user_namespace();
+/// The effective capabilities of this thread, bit N for capability number N.
+std::uint64_t effective_capabilities();
+
+/// The whole of a small or generated file; nullopt where it can't be read (errno says why).
+std::optional<std::string> read_text(const char* path);
+
+}  // namespace strata::detail

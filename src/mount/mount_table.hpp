@@ -1,0 +1,20 @@
+// The parts of reading the kernel's mount table.
+#pragma once
+
+#include <strata/mount_plan.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace strata::detail {
+
+/// The text of a mountinfo file. Lines that are none are passed over.
+std::vector<MountedEntry> parse_mount_table(std::string_view text);
+/// "a\040b" to "a b": how the kernel writes bytes that would end a field.
+std::string unescape_octal(std::string_view text);
+/// The value of an option in a list as the table shows it ("" for a flag).
+std::optional<std::string_view> mount_option(std::string_view options, std::string_view name);
+
+}  // namespace strata::detail

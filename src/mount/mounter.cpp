@@ -1,0 +1,271 @@
+#include <strata/error.hpp>
+#include <strata/mounter.hpp>
+
+#include "base/files.hpp"
+#include "mount/container_directory.hpp"
+#include "mount/holders.hpp"
+#include "mount/sys_mount.hpp"
+#include "store/core.hpp"
+#include "store/draft.hpp"
+#include "tree/directory.hpp"
+
+#include <boost/filesystem/operations.hpp>
+
+#include <algorithm>
+
+namespace strata {
+namespace {
+
+using boost::filesystem::path;
+using detail::LockedContainer;
+using detail::StoreCore;
+
+std::string shown(std::string_view name) { return "container " + quoted(name); }
+
+/// The mounts of a source, in the order of the table.
+std::vector<MountedEntry> mounts_of(const std::vector<MountedEntry>& table, std::string_view source) {
+  std::vector<MountedEntry> found;
+  for (const MountedEntry& entry : table)
+    if (entry.source == source) found.push_back(entry);
+  return found;
+}
+
+/// Where a container is mounted, for a message; empty: nowhere.
+std::string place_of_mount(const StoreCore& core, const std::string& name) {
+  const std::string source = detail::mount_source(core, name);
+  if (const auto mounts = mounts_of(mount_table(), source); !mounts.empty())
+    return "at " + quoted(mounts.back().target.native());
+  const std::string process = detail::elsewhere(source);
+  return process.empty() ? "" : "in another mount namespace, that of " + process;
+}
+
+void check_same(const Container& known, const Container& asked) {
+  const auto differs = [&](const std::string& how) {
+    throw_error(errc::already_exists, "mount", shown(asked.name), "there is one of this name " + how,
+                "use another name, or remove it first");
+  };
+  if (known.layer != asked.layer) differs("on layer " + known.layer.to_string());
+  if (known.read_only != asked.read_only) differs(known.read_only ? "that is read-only" : "that can be written");
+  if (known.backend != asked.backend) differs("of backend " + known.backend);
+}
+
+path target_of(const StoreCore& core, const std::string& name, const path& asked) {
+  path target = asked;
+  if (target.empty()) {
+    detail::make_directory(core.root_descriptor(), "mounts/" + name);
+    target = core.mounts_directory() / name;
+  }
+  // As the mount table will show it.
+  boost::system::error_code failed;
+  const path real = boost::filesystem::canonical(target, failed);
+  if (failed) throw_errno(failed.value(), "open", "mount point " + quoted(target.native()));
+  return real;
+}
+
+MountPlan plan_of(const StoreCore& core, const Container& container, int directory, std::size_t max_layers) {
+  MountPlan plan;
+  plan.lowers = core.lowers(core.get(container.layer));
+  plan.target = container.target;
+  plan.read_only = container.read_only;
+  plan.form = core.form();
+  plan.options = container.options;
+  plan.source = detail::mount_source(core, container.name);
+  if (!container.read_only) {
+    plan.upper = container.upper();
+    plan.work = container.work();
+  } else if (plan.lowers.size() < max_layers) {
+    plan.lowers.insert(plan.lowers.begin(), container.directory / "root");
+  } else {
+    // There is room for the layers only: `root` goes where the upper does, of a mount that is read-only nonetheless.
+    detail::make_directory(directory, "work");
+    plan.upper = container.directory / "root";
+    plan.work = container.work();
+  }
+  return plan;
+}
+
+/// Takes down the mounts, the last one first. Nothing else that lies on the same place is touched.
+void unmount_all(const detail::BackendPolicy& backend, const std::string& source) {
+  for (;;) {
+    const auto table = mount_table();
+    const auto mounts = mounts_of(table, source);
+    if (mounts.empty()) return;
+    const path& target = mounts.back().target;
+    const auto top =
+        std::find_if(table.rbegin(), table.rend(), [&](const auto& entry) { return entry.target == target; });
+    if (top->source != source)
+      throw_error(errc::in_use, "unmount", quoted(target.native()), quoted(top->source) + " is mounted over it",
+                  "unmount that first");
+    backend.unmount(target.native());
+  }
+}
+
+/// Unmounts a container; false: there is none, and none is mounted.
+bool unmount_container(const StoreCore& core, const detail::BackendPolicy& backend, const std::string& name) {
+  const std::string source = detail::mount_source(core, name);
+  const auto container = LockedContainer::open(core, name);
+  if (mounts_of(mount_table(), source).empty()) {
+    if (!container) return false;
+    if (const std::string process = detail::elsewhere(source); !process.empty())
+      throw_error(errc::in_use, "unmount", shown(name), "it is mounted in another mount namespace, that of " + process,
+                  "unmount it there");
+    return true;
+  }
+  unmount_all(backend, source);
+  return true;
+}
+
+/// Whether a directory in containers/ is what a power cut may leave of one: without a record that can be read, and
+/// without anything that was written into it.
+bool is_half_made(const StoreCore& core, const std::string& name) {
+  const FileDescriptor dir =
+      detail::try_open_beneath(core.root_descriptor(), "containers/" + name, O_RDONLY | O_DIRECTORY);
+  if (!dir) return false;
+  const auto text = detail::read_small_file(dir.get(), "container.json");
+  if (text && !text->empty()) return false;
+  const FileDescriptor upper = detail::try_open_beneath(dir.get(), "upper", O_RDONLY | O_DIRECTORY);
+  return !upper || detail::list_directory(upper.get()).empty();
+}
+
+}  // namespace
+
+MountedRoot::MountedRoot(Container container, MountResult result, std::function<void()> unmount)
+    : container_(std::move(container)), result_(std::move(result)), unmount_(std::move(unmount)) {}
+
+MountedRoot::MountedRoot(MountedRoot&& other) noexcept
+    : container_(std::move(other.container_)),
+      result_(std::move(other.result_)),
+      unmount_(std::move(other.unmount_)),
+      owned_(std::exchange(other.owned_, false)) {}
+
+MountedRoot& MountedRoot::operator=(MountedRoot&& other) noexcept {
+  if (this == &other) return *this;
+  drop();
+  container_ = std::move(other.container_);
+  result_ = std::move(other.result_);
+  unmount_ = std::move(other.unmount_);
+  owned_ = std::exchange(other.owned_, false);
+  return *this;
+}
+
+MountedRoot::~MountedRoot() { drop(); }
+
+void MountedRoot::unmount() {
+  if (!owned_) return;
+  unmount_();
+  owned_ = false;
+}
+
+void MountedRoot::drop() noexcept {
+  if (!std::exchange(owned_, false)) return;
+  try {
+    unmount_();
+  } catch (const std::exception&) {
+    sys::umount2(container_.target.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  }
+}
+
+MounterBase::MounterBase(const LayerStoreBase& store, detail::BackendPolicy backend)
+    : core_(store.core()), backend_(std::move(backend)) {}
+
+MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const MountOptions& options) const {
+  check_container_name(name);
+  if (!backend_.reads(core_->form()))
+    throw_error(errc::unsupported, "mount", shown(name),
+                "backend " + backend_.name + " can't read layers in the form " + std::string(to_string(core_->form())) +
+                    " here",
+                core_->form() == UnionForm::overlay_trusted
+                    ? "work outside of a user namespace, or with a store that was made inside one"
+                    : "use a newer kernel");
+  core_->get(layer);
+
+  Container asked;
+  asked.name = name;
+  asked.layer = layer;
+  asked.read_only = options.read_only;
+  asked.created = detail::now_rfc3339();
+  asked.backend = backend_.name;
+  asked.options = options.overlay;
+  asked.directory = core_->containers_directory() / asked.name;
+  asked.target = target_of(*core_, asked.name, options.target);
+
+  auto locked = LockedContainer::create(*core_, asked);
+  const bool made = locked.has_value();
+  while (!locked) {
+    locked = LockedContainer::open(*core_, asked.name);
+    if (!locked) locked = LockedContainer::create(*core_, asked);
+  }
+  try {
+    if (!made) {
+      check_same(locked->container(), asked);
+      if (const std::string place = place_of_mount(*core_, asked.name); !place.empty())
+        throw_error(errc::already_exists, "mount", shown(name), "it is mounted already, " + place);
+      asked.created = locked->container().created;
+      locked->record(*core_, asked);
+    }
+    const MountPlan plan = plan_of(*core_, asked, locked->descriptor(), backend_.max_layers);
+    MountResult result = backend_.mount(plan);
+    return MountedRoot(asked, std::move(result), [core = core_, backend = backend_, name = asked.name] {
+      unmount_container(*core, backend, name);
+    });
+  } catch (...) {
+    if (made) locked->remove(*core_);
+    throw;
+  }
+}
+
+void MounterBase::unmount(std::string_view name) const {
+  check_container_name(name);
+  if (!unmount_container(*core_, backend_, std::string(name)))
+    throw_error(errc::not_found, "unmount", shown(name), "there is none");
+}
+
+std::vector<ContainerState> MounterBase::list() const {
+  const auto table = mount_table();
+  std::vector<ContainerState> states;
+  for (Container& container : core_->containers()) {
+    auto mounts = mounts_of(table, detail::mount_source(*core_, container.name));
+    ContainerState state{std::move(container), std::nullopt};
+    if (!mounts.empty()) state.mounted = std::move(mounts.back());
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+void MounterBase::remove(std::string_view name) const {
+  check_container_name(name);
+  auto container = LockedContainer::open(*core_, std::string(name));
+  if (!container) throw_error(errc::not_found, "remove", shown(name), "there is none");
+  if (const std::string place = place_of_mount(*core_, std::string(name)); !place.empty())
+    throw_error(errc::in_use, "remove", shown(name), "it is mounted " + place, "unmount it first");
+  container->remove(*core_);
+}
+
+std::vector<std::string> MounterBase::clean() const {
+  std::vector<std::string> cleaned;
+  const auto exists = [&](const std::string& name) {
+    return detail::try_stat(core_->root_descriptor(), "containers/" + name).has_value();
+  };
+  for (const MountedEntry& entry : mount_table()) {
+    const auto name = detail::container_of_source(*core_, entry.source);
+    if (!name || exists(*name)) continue;
+    unmount_all(backend_, entry.source);
+    cleaned.push_back("unmounted " + quoted(entry.target.native()) + ", of container " + quoted(*name) +
+                      " that no longer exists");
+  }
+  const FileDescriptor containers = detail::open_directory(core_->containers_directory());
+  for (const auto& entry : detail::list_directory(containers.get())) {
+    if (!is_half_made(*core_, entry.name)) continue;
+    const detail::Draft draft(*core_);
+    draft.take("containers/" + entry.name, "container");
+    cleaned.push_back("removed container " + quoted(entry.name) + ", which was half made");
+  }
+  const FileDescriptor mounts = detail::open_directory(core_->mounts_directory());
+  for (const auto& entry : detail::list_directory(mounts.get()))
+    if (!exists(entry.name) && sys::unlinkat(mounts.get(), entry.name.c_str(), AT_REMOVEDIR) == 0)
+      cleaned.push_back("removed mount point " + quoted(entry.name) + " of a container that no longer exists");
+  detail::sweep_drafts(*core_);
+  return cleaned;
+}
+
+}  // namespace strata

@@ -1,0 +1,14 @@
+// Why overlayfs refused: from an errno and what the kernel wrote (or, where it can't be read, a look at the plan's
+// directories) to a cause and a remedy.
+#pragma once
+
+#include <strata/mount_plan.hpp>
+
+#include <string>
+
+namespace strata::detail {
+
+/// Throws the Error of a mount that failed with `number`. `said`: the kernel's messages, may be empty.
+[[noreturn]] void throw_overlay_error(int number, const MountPlan& plan, const std::string& said);
+
+}  // namespace strata::detail
