@@ -1,0 +1,75 @@
+// DiffWriter: turns what changed into a layer tar, in one pass: from a container's upper directory (the cost grows
+// with the change alone), or from any two trees.
+#pragma once
+
+#include <strata/byte_stream.hpp>
+#include <strata/compression.hpp>
+#include <strata/concepts.hpp>
+#include <strata/container.hpp>
+#include <strata/digest.hpp>
+#include <strata/export.hpp>
+#include <strata/hash.hpp>
+#include <strata/layer_store.hpp>
+#include <strata/progress.hpp>
+#include <strata/report.hpp>
+
+#include <boost/filesystem/path.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace strata {
+
+struct DiffOptions {
+  /// Times after this (seconds since 1970) are written as this. Unset: SOURCE_DATE_EPOCH where the environment has it.
+  std::optional<std::int64_t> latest_time = {};
+  Control control = {};
+};
+
+/// What was written.
+struct DiffResult {
+  Digest diff_id;               ///< of the tar
+  Digest blob;                  ///< of the bytes given to the sink
+  std::uint64_t tar_size = 0;   ///< bytes
+  std::uint64_t blob_size = 0;  ///< bytes
+  std::uint64_t entries = 0;
+  std::string media_type;
+  Report report;
+};
+
+/// The compiled part of DiffWriter; hosts name DiffWriter. The same input gives the same bytes. Doesn't finish the
+/// sink. Errors: Error; what the sink got by then is no layer. A file that can't be read, that changes size while it is
+/// read, or whose name a layer can't carry (".wh.…", errc::refused) ends the diff: there is no partial one. Thread
+/// safe; each call stands alone.
+class STRATA_API DiffWriterBase {
+ public:
+  /// The changes of a container over its chain. It may be mounted; changes made meanwhile may or may not be in it.
+  DiffResult write(const LayerStoreBase& store, const Container& container, ByteSink& sink,
+                   const DiffOptions& options = {}) const;
+
+  /// The changes that `upper` (a directory as the kernel's overlay leaves it, either union form) makes to `lowers`,
+  /// topmost first. Without lowers: everything.
+  DiffResult write_upper(const boost::filesystem::path& upper, const std::vector<boost::filesystem::path>& lowers,
+                         ByteSink& sink, const DiffOptions& options = {}) const;
+
+  /// What makes the plain directory `newer` of the plain directory `older`.
+  DiffResult write_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer, ByteSink& sink,
+                         const DiffOptions& options = {}) const;
+
+ protected:
+  DiffWriterBase(HashPolicy hash, CompressionPolicy codec) : hash_(hash), codec_(std::move(codec)) {}
+
+ private:
+  HashPolicy hash_;
+  CompressionPolicy codec_;
+};
+
+/// Digests by `Hash`, compresses by `Codec`.
+template <ContentHash Hash = Sha256, Compression Codec = Gzip>
+class DiffWriter : public DiffWriterBase {
+ public:
+  explicit DiffWriter(Codec codec = {}) : DiffWriterBase(HashPolicy::of<Hash>(), CompressionPolicy::of<Codec>(codec)) {}
+};
+
+}  // namespace strata

@@ -1,0 +1,63 @@
+#include "diff/compare.hpp"
+
+#include <strata/error.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+namespace strata::detail {
+namespace {
+
+constexpr std::size_t piece = 1 << 17;
+
+/// Fills up to `size` bytes; fewer only at the end of the file.
+std::size_t read_at(int fd, std::byte* into, std::size_t size, std::uint64_t offset, const Seen& file) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t n = sys::pread(fd, into + done, size - done, static_cast<off_t>(offset + done));
+    if (n < 0) throw_errno(errno, "read", quoted(file.view.shown(file.entry)));
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+}  // namespace
+
+bool is_layer_xattr(std::string_view name) { return !is_overlay_xattr(name) && name != "security.selinux"; }
+
+Xattrs layer_xattrs(const Seen& file) {
+  Xattrs xattrs = file.view.xattrs(file.entry);
+  std::erase_if(xattrs, [](const auto& attribute) { return !is_layer_xattr(attribute.first); });
+  return xattrs;
+}
+
+bool same_attributes(const Seen& a, const Seen& b) {
+  const Metadata& x = a.entry.metadata;
+  const Metadata& y = b.entry.metadata;
+  if (x.mode != y.mode || x.uid != y.uid || x.gid != y.gid || x.mtime != y.mtime) return false;
+  if (x.is_file() && x.size != y.size) return false;
+  if ((S_ISCHR(x.mode) || S_ISBLK(x.mode)) && x.rdev != y.rdev) return false;
+  if (x.device == y.device && x.inode == y.inode) return true;
+  if (x.is_symlink() && a.view.link_target(a.entry) != b.view.link_target(b.entry)) return false;
+  return layer_xattrs(a) == layer_xattrs(b);
+}
+
+bool same_content(const Seen& a, const Seen& b, const std::stop_token& stop) {
+  const FileDescriptor x = a.view.open_data(a.entry), y = b.view.open_data(b.entry);
+  const Metadata p = stat_of(x.get(), a.view.shown(a.entry)), q = stat_of(y.get(), b.view.shown(b.entry));
+  // The time of an inode's last change can't be set: an inode that has it still (in a snapshot, on another device) is
+  // unchanged.
+  if (p.inode == q.inode && (p.device == q.device || p.ctime == q.ctime)) return true;
+  std::vector<std::byte> left(piece), right(piece);
+  for (std::uint64_t offset = 0;;) {
+    if (stop.stop_requested()) throw_error(errc::cancelled, "compare", quoted(a.view.shown(a.entry)));
+    const std::size_t n = read_at(x.get(), left.data(), piece, offset, a);
+    if (n != read_at(y.get(), right.data(), piece, offset, b)) return false;
+    if (std::memcmp(left.data(), right.data(), n) != 0) return false;
+    if (n < piece) return true;
+    offset += n;
+  }
+}
+
+}  // namespace strata::detail

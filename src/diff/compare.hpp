@@ -1,0 +1,25 @@
+// Whether two files are the same, as far as a layer can tell them apart.
+#pragma once
+
+#include "tree/merged_view.hpp"
+
+#include <stop_token>
+
+namespace strata::detail {
+
+/// An entry of a view.
+struct Seen {
+  const MergedView& view;
+  const MergedView::Entry& entry;
+};
+
+/// Whether an attribute belongs into a layer: not overlay's own (D5), and not security.selinux, which is the host's.
+bool is_layer_xattr(std::string_view name);
+Xattrs layer_xattrs(const Seen& file);
+
+/// Everything but the content: type, mode, owner, time, size, device, link target, xattrs.
+bool same_attributes(const Seen& a, const Seen& b);
+/// Of two regular files of one size. Reads them only where their inodes don't say (D7).
+bool same_content(const Seen& a, const Seen& b, const std::stop_token& stop);
+
+}  // namespace strata::detail

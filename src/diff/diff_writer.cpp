@@ -1,0 +1,145 @@
+#include <strata/diff_writer.hpp>
+#include <strata/error.hpp>
+#include <strata/tar.hpp>
+
+#include "diff/changes.hpp"
+#include "store/chain_root.hpp"
+#include "store/core.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+namespace strata {
+namespace {
+
+using detail::MergedView;
+using Paths = std::vector<boost::filesystem::path>;
+
+/// Passes bytes on, and digests and counts them on the way.
+class DigestingSink final : public ByteSink {
+ public:
+  DigestingSink(const HashPolicy& hash, ByteSink& next) : hash_(hash.start()), next_(next) {}
+  void write(std::span<const std::byte> bytes) override {
+    hash_.update(bytes);
+    size_ += bytes.size();
+    next_.write(bytes);
+  }
+  std::uint64_t size() const { return size_; }
+  Digest digest() { return hash_.finish(); }
+
+ private:
+  AnyHash hash_;
+  ByteSink& next_;
+  std::uint64_t size_ = 0;
+};
+
+/// The way of a layer: tar, diff id, codec, blob digest, the caller's sink.
+class LayerSink final : public detail::ChangeSink {
+ public:
+  LayerSink(const HashPolicy& hash, const CompressionPolicy& codec, ByteSink& sink)
+      : blob_(hash, sink), encoder_(codec.encode(blob_)), tar_(hash, *encoder_), writer_(tar_) {}
+
+  void add(const TarEntry& entry) override {
+    writer_.add(entry);
+    ++entries_;
+  }
+  void content(std::span<const std::byte> bytes) override { writer_.content(bytes); }
+  void zeros(std::uint64_t size) override {
+    static constexpr std::array<std::byte, 1 << 16> none{};
+    for (; size > 0; size -= std::min<std::uint64_t>(size, none.size()))
+      writer_.content(std::span(none).first(static_cast<std::size_t>(std::min<std::uint64_t>(size, none.size()))));
+  }
+
+  void finish(DiffResult& result) {
+    writer_.finish();
+    encoder_->finish();
+    result.diff_id = tar_.digest();
+    result.blob = blob_.digest();
+    result.tar_size = tar_.size();
+    result.blob_size = blob_.size();
+    result.entries = entries_;
+  }
+  void measure(Progress& progress) const {
+    progress.bytes = blob_.size();
+    progress.tar_bytes = tar_.size();
+  }
+
+ private:
+  DigestingSink blob_;
+  std::unique_ptr<ByteSink> encoder_;
+  DigestingSink tar_;
+  TarWriter writer_;
+  std::uint64_t entries_ = 0;
+};
+
+/// SOURCE_DATE_EPOCH (reproducible-builds.org): seconds since 1970, in decimal.
+std::optional<std::int64_t> source_date_epoch() {
+  const char* const text = std::getenv("SOURCE_DATE_EPOCH");
+  if (!text || !*text) return std::nullopt;
+  std::int64_t seconds = 0;
+  const char* const end = text + std::strlen(text);
+  if (const auto [at, error] = std::from_chars(text, end, seconds); error != std::errc() || at != end)
+    throw_error(errc::bad_argument, "read SOURCE_DATE_EPOCH", quoted(text), "it is no number of seconds");
+  return seconds;
+}
+
+template <class Find>
+DiffResult write_changes(const HashPolicy& hash, const CompressionPolicy& codec, ByteSink& sink,
+                         const DiffOptions& options, Find find) {
+  LayerSink layer(hash, codec, sink);
+  detail::ChangeOptions change_options;
+  change_options.latest_time = options.latest_time ? options.latest_time : source_date_epoch();
+  change_options.control.stop = options.control.stop;
+  if (options.control.observer)
+    change_options.control.observer = [&](Progress progress) {
+      layer.measure(progress);
+      options.control.observer(progress);
+    };
+  DiffResult result;
+  result.media_type = codec.media_type;
+  find(static_cast<detail::ChangeSink&>(layer), change_options, result.report);
+  layer.finish(result);
+  return result;
+}
+
+/// The upper on top of the lowers.
+MergedView stacked(const boost::filesystem::path& upper, const Paths& lowers, MergedView::Marks marks) {
+  Paths stack{upper};
+  stack.insert(stack.end(), lowers.begin(), lowers.end());
+  return MergedView(stack, marks);
+}
+
+}  // namespace
+
+DiffResult DiffWriterBase::write(const LayerStoreBase& store, const Container& container, ByteSink& sink,
+                                 const DiffOptions& options) const {
+  const detail::StoreCore& core = *store.core();
+  const Layer layer = core.get(container.layer);
+  const MergedView merged = stacked(container.upper(), core.lowers(layer), MergedView::marks_of(core.form()));
+  return write_changes(hash_, codec_, sink, options, [&](auto& changes, auto& change_options, Report& report) {
+    change_options.lower_root = chain_root(core, layer);
+    change_options.index = detail::index_of(container.work());
+    changes_of_upper(merged, merged.below(), changes, change_options, report);
+  });
+}
+
+DiffResult DiffWriterBase::write_upper(const boost::filesystem::path& upper, const Paths& lowers, ByteSink& sink,
+                                       const DiffOptions& options) const {
+  const MergedView merged = stacked(upper, lowers, MergedView::Marks::any);
+  return write_changes(hash_, codec_, sink, options, [&](auto& changes, const auto& change_options, Report& report) {
+    changes_of_upper(merged, merged.below(), changes, change_options, report);
+  });
+}
+
+DiffResult DiffWriterBase::write_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer,
+                                       ByteSink& sink, const DiffOptions& options) const {
+  const MergedView before({older}, MergedView::Marks::none), after({newer}, MergedView::Marks::none);
+  return write_changes(hash_, codec_, sink, options, [&](auto& changes, const auto& change_options, Report& report) {
+    changes_between(before, after, changes, change_options, report);
+  });
+}
+
+}  // namespace strata
