@@ -1,0 +1,98 @@
+// diff
+#include "session.hpp"
+#include "streams.hpp"
+#include "text.hpp"
+
+#include <iostream>
+
+namespace layerctl {
+
+namespace {
+
+struct DiffArguments {
+  std::vector<std::string> names;  // of a container, or of two directories
+  std::string upper;
+  std::vector<std::string> lowers;
+  std::string output = "-";
+  std::string compress = "none";
+};
+
+template <class Codec>
+strata::DiffResult write(const Session& session, const DiffArguments& arguments, Output& output) {
+  const strata::DiffWriter<strata::Sha256, Codec> writer;
+  return session.watch("diff", [&](const strata::Control& control) {
+    const strata::DiffOptions options{.control = control};
+    if (!arguments.upper.empty())
+      return writer.write_upper(arguments.upper, {arguments.lowers.begin(), arguments.lowers.end()}, output, options);
+    if (arguments.names.size() == 2) return writer.write_trees(arguments.names[0], arguments.names[1], output, options);
+    const auto store = session.open_store();
+    const auto container = store.find_container(arguments.names[0]);
+    if (!container)
+      strata::throw_error(strata::errc::not_found, "diff", "container " + strata::quoted(arguments.names[0]));
+    return writer.write(store, *container, output, options);
+  });
+}
+
+strata::DiffResult write(const Session& session, const DiffArguments& arguments, Output& output) {
+  if (arguments.compress == strata::Gzip::name) return write<strata::Gzip>(session, arguments, output);
+  if (arguments.compress == strata::Zstd::name) return write<strata::Zstd>(session, arguments, output);
+  return write<strata::Uncompressed>(session, arguments, output);
+}
+
+int diff(const Session& session, const DiffArguments& arguments) {
+  Output output(arguments.output);
+  const strata::DiffResult result = write(session, arguments, output);
+  output.finish();
+  session.show(result.report);
+  if (session.json && arguments.output != "-") {
+    print(Json{{"diff_id", result.diff_id.to_string()},
+               {"blob", result.blob.to_string()},
+               {"media_type", result.media_type},
+               {"entries", result.entries},
+               {"tar_size", result.tar_size},
+               {"blob_size", result.blob_size},
+               {"events", json_of(result.report)},
+               {"events_total", result.report.total()}});
+  } else if (!session.quiet) {
+    std::cerr << "diff id " << result.diff_id.to_string() << ", blob " << result.blob.to_string() << ", "
+              << result.entries << " entries, " << human_size(result.blob_size) << '\n';
+  }
+  return 0;
+}
+
+/// Which of the three forms was meant; any other is a usage error.
+void check(const DiffArguments& arguments) {
+  const std::size_t names = arguments.names.size();
+  if (arguments.upper.empty() && !arguments.lowers.empty())
+    throw CLI::ValidationError("--lower", "goes with --upper only");
+  if (arguments.upper.empty() ? names == 0 : names > 0)
+    throw CLI::ValidationError("diff", "takes a container's name, or two directories, or --upper");
+}
+
+}  // namespace
+
+void add_diff_command(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand(
+      "diff", "Write what changed as a layer tar: of a container, between two directories, or of an overlay's upper");
+  auto arguments = std::make_shared<DiffArguments>();
+  command->add_option("NAME", arguments->names, "A container; or OLD_DIR NEW_DIR")->expected(1, 2);
+  command->add_option("--upper", arguments->upper, "An upper directory, as an overlay mount leaves it")
+      ->type_name("DIR");
+  command->add_option("--lower", arguments->lowers, "A directory below it; topmost first")
+      ->type_name("DIR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  command->add_option("-o,--output", arguments->output, "Where to; - is standard output")
+      ->type_name("FILE")
+      ->capture_default_str();
+  command->add_option("--compress", arguments->compress, "How the tar is compressed")
+      ->check(CLI::IsMember({"gzip", "zstd", "none"}))
+      ->capture_default_str();
+  command->callback([&session, arguments] {
+    check(*arguments);
+    session.action = [&session, arguments] { return diff(session, *arguments); };
+  });
+}
+
+}  // namespace layerctl

@@ -1,0 +1,204 @@
+// import, list, show, history, remove, verify
+#include "session.hpp"
+#include "streams.hpp"
+#include "text.hpp"
+
+#include <algorithm>
+#include <iostream>
+
+namespace layerctl {
+
+namespace {
+
+struct ImportArguments {
+  std::string file, parent;
+  Origin origin;
+  Expectations expectations;
+  bool allow_unmarked_end = false;
+};
+
+int import(const Session& session, const ImportArguments& arguments) {
+  const auto source = open_input(arguments.file, session.stop);
+  auto store = session.open_store(true);
+  strata::ImportOptions options{.author = arguments.origin.author,
+                                .comment = arguments.origin.comment,
+                                .created = arguments.origin.created,
+                                .conformance = session.conformance()};
+  if (!arguments.parent.empty()) options.parent = store.resolve(arguments.parent);
+  if (arguments.allow_unmarked_end) options.end = strata::EndOfLayer::any;
+  arguments.expectations.apply_to(options);
+  const auto layer = session.watch("import", [&](const strata::Control& control) {
+    options.control = control;
+    return store.import(*source, options);
+  });
+  print(session, layer);
+  return 0;
+}
+
+struct Nothing {};
+
+int list(const Session& session, const Nothing&) {
+  const auto layers = session.open_store().list();
+  if (session.json) {
+    Json array = Json::array();
+    for (const strata::Layer& layer : layers) array.push_back(json_of(layer));
+    print(array);
+    return 0;
+  }
+  Table table({"ID", "PARENT", "CREATED", "FILES", "COMMENT"});
+  for (const strata::Layer& layer : layers)
+    table.add({short_id(layer.id), layer.parent ? short_id(*layer.parent) : "-", layer.created, human_size(layer.size),
+               shown(layer.comment)});
+  table.print(std::cout);
+  return 0;
+}
+
+struct OneLayer {
+  std::string id;
+};
+
+/// Names of the containers that stand directly on this layer.
+std::vector<std::string> containers_on(const strata::LayerStoreBase& store, const strata::Digest& id) {
+  std::vector<std::string> names;
+  for (const strata::Container& container : store.containers())
+    if (container.layer == id) names.push_back(container.name);
+  return names;
+}
+
+int show(const Session& session, const OneLayer& arguments) {
+  const auto store = session.open_store();
+  const strata::Layer layer = store.get(store.resolve(arguments.id));
+  std::vector<std::string> children;
+  for (const strata::Layer& child : store.children(layer.id)) children.push_back(child.id.to_string());
+  const std::vector<std::string> containers = containers_on(store, layer.id);
+
+  if (session.json) {
+    Json object = json_of(layer);
+    object["children"] = children;
+    object["containers"] = containers;
+    print(object);
+    return 0;
+  }
+  Table table({"id", layer.id.to_string()});
+  table.add({"parent", layer.parent ? layer.parent->to_string() : "none: a base layer"});
+  table.add({"diff id", layer.diff_id().to_string()});
+  table.add({"created", layer.created});
+  if (!layer.author.empty()) table.add({"author", shown(layer.author)});
+  if (!layer.comment.empty()) table.add({"comment", shown(layer.comment)});
+  table.add({"files", human_size(layer.size)});
+  table.add({"tar", human_size(layer.tar_size) + ", " + std::to_string(layer.entries) + " entries"});
+  table.add({"blob", layer.blob.to_string()});
+  table.add({"", human_size(layer.blob_size) + ", " + layer.media_type});
+  table.add({"chain", std::to_string(layer.diff_ids.size()) + " layers"});
+  for (const std::string& child : children) table.add({"child", child});
+  for (const std::string& container : containers) table.add({"container", container});
+  table.print(std::cout);
+  return 0;
+}
+
+int history(const Session& session, const OneLayer& arguments) {
+  const auto store = session.open_store();
+  auto chain = store.chain(store.resolve(arguments.id));
+  std::ranges::reverse(chain);
+  if (session.json) {
+    Json array = Json::array();
+    for (const strata::Layer& layer : chain) array.push_back(json_of(layer));
+    print(array);
+    return 0;
+  }
+  Table table({"ID", "CREATED", "FILES", "TAR", "AUTHOR", "COMMENT"});
+  for (const strata::Layer& layer : chain)
+    table.add({short_id(layer.id), layer.created, human_size(layer.size), human_size(layer.tar_size),
+               layer.author.empty() ? "-" : shown(layer.author), shown(layer.comment)});
+  table.print(std::cout);
+  return 0;
+}
+
+int remove(const Session& session, const OneLayer& arguments) {
+  auto store = session.open_store();
+  const strata::Digest id = store.resolve(arguments.id);
+  store.remove(id);
+  if (session.json) print(Json{{"removed", id.to_string()}});
+  return 0;
+}
+
+struct VerifyArguments {
+  std::vector<std::string> ids;
+};
+
+/// A record that can't even be read is damage as any other; the layers after it are still looked at.
+strata::VerifyResult verify_one(const Session& session, const strata::LayerStoreBase& store, const strata::Digest& id) {
+  try {
+    return session.watch("verify " + short_id(id),
+                         [&](const strata::Control& control) { return store.verify(id, control); });
+  } catch (const strata::Error& error) {
+    if (error.code() != strata::errc::damaged) throw;
+    return {.id = id, .damages = {{.path = {}, .what = error.what()}}};
+  }
+}
+
+int verify(const Session& session, const VerifyArguments& arguments) {
+  const auto store = session.open_store();
+  std::vector<strata::Digest> ids;
+  for (const std::string& id : arguments.ids) ids.push_back(store.resolve(id));
+  if (arguments.ids.empty())
+    for (const strata::Layer& layer : store.list()) ids.push_back(layer.id);
+
+  Json array = Json::array();
+  std::size_t damaged = 0;
+  for (const strata::Digest& id : ids) {
+    const strata::VerifyResult result = verify_one(session, store, id);
+    if (!result.ok()) ++damaged;
+    Json damages = Json::array();
+    for (const strata::Damage& damage : result.damages) {
+      damages.push_back({{"path", damage.path}, {"what", damage.what}});
+      if (!session.json)
+        std::cout << id.to_string() << ' ' << (damage.path.empty() ? "" : shown(damage.path) + ": ")
+                  << shown(damage.what) << '\n';
+    }
+    if (result.ok() && !session.json) std::cout << id.to_string() << " ok\n";
+    array.push_back({{"id", id.to_string()}, {"ok", result.ok()}, {"damages", std::move(damages)}});
+  }
+  if (session.json) print(array);
+  if (damaged > 0)
+    strata::throw_error(strata::errc::damaged, "verify",
+                        std::to_string(damaged) + " of " + std::to_string(ids.size()) + " layers");
+  return 0;
+}
+
+CLI::App* add_id_command(CLI::App& app, Session& session, const char* name, const char* description,
+                         int (*run)(const Session&, const OneLayer&)) {
+  CLI::App* command = app.add_subcommand(name, description);
+  auto arguments = std::make_shared<OneLayer>();
+  command->add_option("ID", arguments->id, "The layer; an id may be abbreviated")->required();
+  on(command, session, std::move(arguments), run);
+  return command;
+}
+
+}  // namespace
+
+void add_layer_commands(CLI::App& app, Session& session) {
+  {
+    CLI::App* command = app.add_subcommand("import", "Store a layer tar, plain or compressed, and print its id");
+    auto arguments = std::make_shared<ImportArguments>();
+    command->add_option("FILE", arguments->file, "The layer; - is standard input")->required();
+    command->add_option("--parent", arguments->parent, "The layer that it goes on top of")->type_name("ID");
+    add_origin(*command, arguments->origin);
+    add_expectations(*command, arguments->expectations);
+    command->add_flag("--allow-unmarked-end", arguments->allow_unmarked_end,
+                      "Take a plain tar that has no end marker, and may have been cut");
+    on(command, session, std::move(arguments), import);
+  }
+  on(app.add_subcommand("list", "List the layers"), session, std::make_shared<Nothing>(), list);
+  add_id_command(app, session, "show", "Show all about a layer", show);
+  add_id_command(app, session, "history", "Show a layer and its parents, topmost first", history);
+  add_id_command(app, session, "remove", "Remove a layer that nothing needs", remove);
+  {
+    CLI::App* command = app.add_subcommand("verify", "Read layers again, and prove that they are what was stored");
+    auto arguments = std::make_shared<VerifyArguments>();
+    command->add_option("ID", arguments->ids, "The layers; default: all");
+    on(command, session, std::move(arguments), verify);
+  }
+}
+
+}  // namespace layerctl
