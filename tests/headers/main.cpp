@@ -1,0 +1,1 @@
+int main() {}  // that it links is the test
