@@ -1,4 +1,4 @@
-// Ctrl-C as a stop token: the first signal asks for a clean end, a second one ends the process at once.
+// Ctrl-C as a stop token: the first signal asks for a clean end, one that comes later ends the process at once.
 #pragma once
 
 #include <csignal>

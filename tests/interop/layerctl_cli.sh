@@ -416,6 +416,17 @@ for signal in INT TERM; do
   check "$signal: says so" grep -q '^layerctl: .*cancel' err
   kill $! && wait $! 2>/dev/null
 done
+# timeout(1) signals its command and then the process group: that is one wish, however the two signals fall.
+for delay in 0 0.001 0.01 0.1 0.5; do
+  (head -c 2048 cut.tar; exec sleep 60) >slow &
+  feeder=$!
+  "$layerctl" --root store import - <slow >out 2>err &
+  until [[ -n $(ls store/staging) ]]; do sleep 0.05; done
+  kill $!; sleep $delay; kill $! 2>/dev/null
+  wait $!
+  check "twice, $delay s apart: exit 1, and says so" test $? = 1 -a "$(grep -c '^layerctl: .*cancel' err)" = 1
+  kill $feeder && wait $feeder 2>/dev/null
+done
 check "as it was" same "$(contents)" "$before"
 
 section "verify finds damage"
