@@ -40,8 +40,8 @@ void make_root(const StoreCore& core, int dir, const std::string& name, const At
   if (!root) throw_errno(errno, "open", quoted(name));
   // What this user can't give was reported when the layer was imported.
   Report report;
-  bool squashed = false;
-  const ObjectSetter setter{Owners::squash, report, Conformance::compat, &squashed};
+  bool altered = false;
+  const ObjectSetter setter{Owners::squash, report, Conformance::compat, &altered};
   setter.replace_directory(root.get(), attributes, name);
   ObjectSetter::set_times(dir, name, attributes.mtime, name);
   if (core.durability() == Durability::full) sync_directory(root.get(), name);

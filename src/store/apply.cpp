@@ -84,8 +84,8 @@ ApplyResult apply(ByteSource& source, const Staging& staging, BuilderOptions bui
     result.blob = read.blob;
     result.tar_size = read.tar_size;
     result.entries = builder.entries();
-    bool squashed = false;
-    place(builder, ObjectSetter{options.owners, result.report, options.conformance, &squashed});
+    bool altered = false;
+    place(builder, ObjectSetter{options.owners, result.report, options.conformance, &altered});
   });
   return result;
 }

@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/tree_entries.hpp"
 
 namespace strata::detail {
 
@@ -85,9 +86,9 @@ bool LayerDraft::publish(const Digest& diff_id, const Control& control) {
                           .entries = layer_.entries,
                           .root_listed = builder_->root_listed(),
                           .self_contained = self_contained,
-                          .resolved = resolved,
-                          .squashed = builder_->squashed()};
+                          .as_listed = builder_->as_listed()};
   write_small_file(tree_.get(), "tree.json", to_json(record));
+  if (!record.as_listed) write_tree_entries(tree_.get(), builder_->copied());
   if (!builder_->moved().empty()) write_small_file(tree_.get(), "moved", encode_moved(builder_->moved()));
   if (!builder_->missing().empty()) {
     Moved missing;

@@ -14,7 +14,7 @@ std::string to_json(const TreeRecord& record) {
       {"diff_id", record.diff_id.to_string()}, {"size", record.size},
       {"tar_size", record.tar_size},           {"entries", record.entries},
       {"root_listed", record.root_listed},     {"self_contained", record.self_contained},
-      {"resolved", record.resolved},           {"squashed", record.squashed},
+      {"as_listed", record.as_listed},
   };
   return json.dump(1, '\t') + "\n";
 }
@@ -28,8 +28,7 @@ TreeRecord tree_record_from_json(std::string_view text) {
             json.at("entries").get<std::uint64_t>(),
             json.at("root_listed").get<bool>(),
             json.at("self_contained").get<bool>(),
-            json.at("resolved").get<bool>(),
-            json.at("squashed").get<bool>()};
+            json.at("as_listed").get<bool>()};
   } catch (const nlohmann::json::exception& error) {
     throw_error(errc::damaged, "read the record of", "a tree", error.what());
   }

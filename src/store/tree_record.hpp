@@ -17,8 +17,7 @@ struct TreeRecord {
   std::uint64_t entries = 0;
   bool root_listed = false;     ///< the tar has an entry for the root
   bool self_contained = false;  ///< it would be the same on any parent
-  bool resolved = false;        ///< it was made for the chain below it: it has what no entry of its tar says
-  bool squashed = false;        ///< some owners could not be given
+  bool as_listed = false;       ///< it is what the entries of its tar say, one by one; else `entries` says what it is
 };
 
 std::string to_json(const TreeRecord& record);

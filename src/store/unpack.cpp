@@ -17,10 +17,10 @@ void unpack_chain(const StoreCore& core, const Digest& id, const boost::filesyst
   const MergedView view(core.lowers(layer), MergedView::marks_of(core.form()));
   RootAttributes root = chain_root(core, layer);
   Report report;
-  bool squashed = false;
+  bool altered = false;
   // Trees were made by this store, so their owners can be given by whoever could make them.
   copy_view(view, to.get(), attributes_of(root.metadata, std::move(root.xattrs)),
-            ObjectSetter{Owners::keep, report, Conformance::compat, &squashed}, control);
+            ObjectSetter{Owners::keep, report, Conformance::compat, &altered}, control);
 }
 
 }  // namespace strata::detail

@@ -2,12 +2,11 @@
 
 #include "base/files.hpp"
 #include "store/operations.hpp"
+#include "store/tree_entries.hpp"
 #include "store/tree_record.hpp"
 #include "tree/directory.hpp"
 #include "tree/entry_path.hpp"
 #include "tree/recipe.hpp"
-
-#include <dirent.h>
 
 #include <map>
 #include <set>
@@ -16,7 +15,24 @@ namespace strata::detail {
 
 namespace {
 
-/// Compares a tree with the tar that its recipe gives, entry by entry.
+/// Shows all that goes by to a hash.
+class Digesting final : public ByteSource {
+ public:
+  Digesting(ByteSource& inner, AnyHash running) : from_(inner), hash_(std::move(running)) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t n = from_.read(into);
+    hash_.update(into.first(n));
+    return n;
+  }
+  Digest finish() { return hash_.finish(); }
+
+ private:
+  ByteSource& from_;
+  AnyHash hash_;
+};
+
+/// Compares a tree with the tar that its recipe gives: the tar by its digest, the tree with what the tar's entries say,
+/// or, where they don't say it all, with the tree's own list of entries.
 class Verification {
  public:
   Verification(const StoreCore& core, const Layer& layer, const Control& control)
@@ -29,254 +45,220 @@ class Verification {
   }
 
   VerifyResult run() {
-    const auto record = find_tree_record(tree_.get());
-    if (!record) {
-      damaged("", "the tree has no record");
-      return std::move(result_);
-    }
-    record_ = *record;
-    if (const auto text = read_small_file(tree_.get(), "missing"))
-      for (const auto& [ordinal, path] : decode_moved(*text)) missing_.insert(path);
-    relocated_ = try_stat(tree_.get(), "moved").has_value();
     try {
-      rebuild();
+      const auto record = find_tree_record(tree_.get());
+      if (!record) {
+        damaged("", "the tree has no record");
+        return std::move(result_);
+      }
+      read_tar(record->as_listed);
+      if (!record->as_listed) read_list();
+      if (const auto root = expected_.find(""); root != expected_.end()) {
+        root->second.seen = true;
+        compare(fs_.get(), "", "", stat_of(fs_.get(), "/"), root->second);
+      }
+      look_through(fs_.get(), "");
+      for (auto& [path, want] : expected_) {
+        if (!want.seen)
+          damaged(path, "it is missing");
+        else if (want.type == TarType::hardlink)
+          compare_link(path, want);
+      }
     } catch (const Error& error) {
       if (error.code() == errc::cancelled) throw;
       damaged("", error.what());
-      return std::move(result_);
     }
-    for (const auto& [path, expected] : expected_) compare(path, expected);
-    if (!record_.resolved) look_for_strangers(fs_.get(), "");
     return std::move(result_);
   }
 
  private:
-  /// What the last entry of a path said.
+  /// What an entry says of a path.
   struct Expected {
-    TarType type;
-    std::uint32_t mode;
-    std::uint64_t uid, gid, size;
+    TarType type = TarType::file;
+    bool whiteout = false;
+    bool opaque = false;
+    bool described = false;  ///< by an entry, and not only by marks
+    std::uint32_t mode = 0;
+    std::uint64_t uid = 0, gid = 0, size = 0;
     Timestamp mtime;
-    dev_t device;
+    dev_t device = 0;
     std::string link;
+    std::string checksum;  ///< of content that no recipe has
     Xattrs xattrs;
+    bool seen = false;
+    ino_t inode = 0;  ///< that was found
   };
 
   void damaged(std::string path, std::string what) { result_.damages.push_back({std::move(path), std::move(what)}); }
 
+  void check_stop() const {
+    if (control_.stop.stop_requested()) throw_error(errc::cancelled, "verify", layer_.id.to_string());
+  }
+
   /// Reads the tar that the tree and its recipe make. Content that has changed is noticed on the way, its digest at the
   /// end.
-  void rebuild() {
+  void read_tar(bool says_all) {
     RecipeSource source(tree_.get(), [this](const std::string& path, const std::string& what) { damaged(path, what); });
-    struct Digesting final : ByteSource {
-      Digesting(ByteSource& inner, AnyHash running) : from(inner), hash(std::move(running)) {}
-      std::size_t read(std::span<std::byte> into) override {
-        const std::size_t n = from.read(into);
-        hash.update(into.first(n));
-        return n;
-      }
-      ByteSource& from;
-      AnyHash hash;
-    } digesting(source, core_.hash().start());
+    Digesting digesting(source, core_.hash().start());
     TarReader reader(digesting);
     Progress progress{.phase = Progress::Phase::verifying, .total_bytes = layer_.tar_size};
     while (const TarEntry* entry = reader.next()) {
-      if (control_.stop.stop_requested()) throw_error(errc::cancelled, "verify", layer_.id.to_string());
-      note(*entry);
+      check_stop();
+      if (says_all) note(*entry);
       progress.bytes = progress.tar_bytes = reader.offset();
       if (++progress.entries % 256 == 0 && control_.observer) control_.observer(progress);
     }
-    for (const TarEntry& entry : early_links_)
-      if (const auto at = expected_.find(place_of(split_entry_path(entry.path, "entry").names));
-          at != expected_.end() && at->second.type == TarType::hardlink && at->second.link == entry.link)
-        describe_target(entry);  // unless a later entry has replaced it
-    const Digest diff_id = digesting.hash.finish();
+    const Digest diff_id = digesting.finish();
     if (diff_id != layer_.diff_id())
       damaged("", "the layer tar that the tree gives has the digest " + diff_id.to_string() + " instead of " +
                       layer_.diff_id().to_string());
   }
 
+  /// An entry of the layer tar, of one that says all.
   void note(const TarEntry& entry) {
     const EntryPath path = split_entry_path(entry.path, "entry");
     std::string name;
     std::string_view hidden;
     for (const std::string_view part : path.names) {
-      const NameKind kind = classify_name(part, hidden, entry.path);
-      if (kind == NameKind::whiteout)
-        expected_names_.insert(name.empty() ? std::string(hidden) : name + "/" + std::string(hidden));
-      if (kind != NameKind::ordinary) return;
-      if (!name.empty()) name += '/';
-      name += part;
-      expected_names_.insert(name);
+      switch (classify_name(part, hidden, entry.path)) {
+        case NameKind::ordinary:
+          name.append(name.empty() ? "" : "/").append(part);
+          continue;
+        case NameKind::whiteout: {
+          Expected& mark = expected_[std::string(name).append(name.empty() ? "" : "/").append(hidden)];
+          mark.type = TarType::character;
+          mark.whiteout = true;
+          return;
+        }
+        case NameKind::opaque:
+          expected_[name].opaque = true;
+          return;
+        case NameKind::aufs:
+          return;
+      }
     }
     if (name.empty() && entry.type != TarType::directory) return;
     if (entry.type == TarType::character && entry.device_major == 0 && entry.device_minor == 0) return;
-    name = place_of(path.names);
-    expected_names_.insert(name);
-    for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
-      expected_names_.insert(name.substr(0, slash));
-      if (const auto above = expected_.find(name.substr(0, slash));
-          above != expected_.end() && above->second.type != TarType::directory)
-        expected_.erase(above);  // A13
-    }
-    if (entry.type != TarType::directory)
-      expected_.erase(expected_.lower_bound(name + "/"), expected_.lower_bound(name + "0"));  // '0' follows '/'
-    if (entry.type == TarType::hardlink && !describe_target(entry)) early_links_.push_back(entry);
-    expected_[name] = Expected{entry.type,
-                               entry.mode & 07777,
-                               entry.uid,
-                               entry.gid,
-                               entry.size,
-                               entry.mtime,
-                               makedev(entry.device_major, entry.device_minor),
-                               entry.link,
-                               entry.xattrs};
+    Expected& want = describe(name, entry);
+    want.size = entry.size;
+    if (entry.type == TarType::hardlink) want.link = joined(split_entry_path(entry.link, "hardlink target").names);
+    std::erase_if(want.xattrs, [](const auto& attribute) { return is_overlay_xattr(attribute.first); });
   }
 
-  /// Where an entry of these names was put: symlinks of the layer that lead to it are followed.
-  std::string place_of(const std::vector<std::string_view>& path) const {
-    std::vector<std::string> names(path.rbegin(), path.rend());
-    std::string at;
-    for (int links = 0; !names.empty() && links <= 40;) {
-      const std::string name = std::move(names.back());
-      names.pop_back();
-      if (name == "..") {
-        at.resize(at.find('/') == std::string::npos ? 0 : at.rfind('/'));
+  /// The tree's own list.
+  void read_list() {
+    FileDescriptor fd(sys::openat(tree_.get(), "entries", O_RDONLY | O_NOFOLLOW));
+    if (!fd) throw_errno(errno, "open", "the list of the tree's entries");
+    FileSource file(std::move(fd), "the list of the tree's entries");
+    const auto decoded = CompressionPolicy::of<Zstd>().decode(file);
+    TarReader reader(*decoded);
+    while (const TarEntry* entry = reader.next()) {
+      check_stop();
+      const EntryPath path = split_entry_path(entry->path, "entry");
+      Expected& want = describe(joined(path.names), *entry);
+      want.whiteout = entry->type == TarType::character && want.device == 0;
+      want.opaque = want.xattrs.erase(opaque_mark_) != 0;
+      if (const auto size = entry->other_records.find(entry_size); size != entry->other_records.end())
+        want.size = std::strtoull(size->second.c_str(), nullptr, 10);
+      if (const auto sum = entry->other_records.find(entry_checksum); sum != entry->other_records.end())
+        want.checksum = sum->second;
+    }
+  }
+
+  Expected& describe(const std::string& name, const TarEntry& entry) {
+    Expected& want = expected_[name];
+    want.type = entry.type;
+    want.described = true;
+    want.mode = entry.mode & 07777;
+    want.uid = entry.uid;
+    want.gid = entry.gid;
+    want.mtime = entry.mtime;
+    want.device = makedev(entry.device_major, entry.device_minor);
+    want.link = entry.link;
+    want.xattrs = entry.xattrs;
+    return want;
+  }
+
+  static std::string joined(const std::vector<std::string_view>& names) {
+    std::string path;
+    for (const std::string_view name : names) path.append(path.empty() ? "" : "/").append(name);
+    return path;
+  }
+
+  /// All that is there: each must be expected, and as expected.
+  void look_through(int dir, const std::string& prefix) {
+    check_stop();
+    for (const DirectoryEntry& listed : list_directory(dir, prefix)) {
+      const std::string path = prefix + listed.name;
+      const auto metadata = try_stat(dir, listed.name, path);
+      if (!metadata) continue;  // then it is missing
+      const auto want = expected_.find(path);
+      if (want == expected_.end()) {
+        damaged(path, "no entry of the layer has put it there");
         continue;
       }
-      const std::string child = at.empty() ? name : at + "/" + name;
-      const auto known = expected_.find(child);
-      if (names.empty() || known == expected_.end() || known->second.type != TarType::symlink) {
-        at = child;
-        continue;
-      }
-      ++links;
-      const std::string& target = known->second.link;
-      if (target.starts_with('/')) at.clear();
-      std::vector<std::string> more;
-      for (std::size_t begin = 0; begin < target.size();) {
-        const std::size_t end = std::min(target.find('/', begin), target.size());
-        if (std::string part = target.substr(begin, end - begin); !part.empty() && part != ".")
-          more.push_back(std::move(part));
-        begin = end + 1;
-      }
-      names.insert(names.end(), more.rbegin(), more.rend());
+      want->second.seen = true;
+      want->second.inode = metadata->inode;
+      compare(dir, listed.name, path, *metadata, want->second);
+      if (!metadata->is_directory()) continue;
+      const FileDescriptor inside(sys::openat(dir, listed.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+      if (!inside) throw_errno(errno, "look through", quoted(path));
+      look_through(inside.get(), path + "/");
     }
-    return at;
   }
 
-  /// A hardlink's header describes the file that it links to (A14). False where that hasn't come yet.
-  bool describe_target(const TarEntry& entry) {
-    std::string link = entry.link;
-    for (int steps = 0; steps < 40; ++steps) {
-      const auto target = expected_.find(place_of(split_entry_path(link, "hardlink target").names));
-      if (target == expected_.end()) return false;
-      if (target->second.type == TarType::symlink) return true;
-      if (target->second.type == TarType::hardlink) {
-        link = target->second.link;
-        continue;
-      }
-      target->second.mode = entry.mode & 07777;
-      target->second.uid = entry.uid;
-      target->second.gid = entry.gid;
-      target->second.mtime = entry.mtime;
-      return true;
-    }
-    return true;
-  }
-
-  /// The directory of an entry; symlinks of the layer that lead to it are followed inside the tree.
-  FileDescriptor parent_of(const std::string& path) const {
-    const std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return open_beneath(fs_.get(), "", O_PATH | O_DIRECTORY);
-    open_how how{};
-    how.flags = O_PATH | O_DIRECTORY;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    FileDescriptor fd(sys::openat2(fs_.get(), path.substr(0, slash).c_str(), how));
-    if (!fd && errno == ENOSYS) fd = try_open_beneath(fs_.get(), path.substr(0, slash), O_PATH | O_DIRECTORY);
-    return fd;
-  }
-
-  void compare(const std::string& path, const Expected& want) {
-    if (missing_.contains(path)) return;
-    const FileDescriptor parent = parent_of(path);
-    const std::string name = path.empty() ? "." : path.substr(path.rfind('/') + 1);
-    const auto found = parent ? try_stat(parent.get(), name, path) : std::nullopt;
-    if (!found) {
-      // An entry that was moved to where a lower symlink leads is checked by its content alone.
-      if (!(parent ? relocated_ : record_.resolved) && !replaced_above(path)) damaged(path, "it is missing");
+  void compare(int dir, const std::string& name, const std::string& path, const Metadata& found, const Expected& want) {
+    if (want.whiteout) {
+      if (!found.is_whiteout()) damaged(path, "it is no longer a whiteout");
       return;
     }
-    if (want.type == TarType::hardlink) return;  // its target's entry says what it is
-    if (found->is_directory() && want.type != TarType::directory && is_above(path))
-      return;  // A13: its children's parent now
-    if (type_of(want.type) != (found->mode & S_IFMT)) return damaged(path, "it has become something else");
-    if (want.type != TarType::symlink && (found->mode & 07777) != want.mode)
-      damaged(path, "its mode is " + octal(found->mode & 07777) + " instead of " + octal(want.mode));
-    if (!record_.squashed && (found->uid != want.uid || found->gid != want.gid))
-      damaged(path, "its owner is " + std::to_string(found->uid) + ":" + std::to_string(found->gid) + " instead of " +
-                        std::to_string(want.uid) + ":" + std::to_string(want.gid));
-    if (found->mtime != want.mtime && !clamped(found->mtime, want.mtime)) damaged(path, "its time has changed");
-    if (want.type == TarType::symlink && read_link(parent.get(), name, path) != want.link)
+    if (want.type == TarType::hardlink) return;  // the file that it links to says what it is
+    if (type_of(want.type) != (found.mode & S_IFMT)) return damaged(path, "it has become something else");
+    if (want.described) compare_attributes(path, found, want);
+    if (want.type == TarType::symlink && read_link(dir, name, path) != want.link)
       damaged(path, "its target has changed");
-    if ((want.type == TarType::character || want.type == TarType::block) && found->rdev != want.device)
+    if ((want.type == TarType::character || want.type == TarType::block) && found.rdev != want.device)
       damaged(path, "its device numbers have changed");
-    // Content that nothing in the recipe stands for: an empty file.
-    if (want.type == TarType::file && want.size == 0 && found->size != 0) damaged(path, "it is no longer empty");
-    const Xattrs xattrs = read_xattrs(parent.get(), name == "." ? "" : name, path);
-    for (const auto& [attribute, value] : xattrs)
-      if (!want.xattrs.contains(attribute) && !is_overlay_xattr(attribute) && attribute != "security.selinux")
-        damaged(path, "it has a new attribute " + quoted(attribute));
-    for (const auto& [attribute, value] : want.xattrs)
-      if (const auto now = xattrs.find(attribute); now != xattrs.end() && now->second != value &&
-                                                   !is_overlay_xattr(attribute) && attribute != "security.selinux")
-        damaged(path, "its attribute " + quoted(attribute) + " has changed");
-  }
-
-  /// Whether a filesystem made the one time of the other because it can't hold it (attributes.cpp).
-  static bool clamped(const Timestamp& found, const Timestamp& want) {
-    return (want < found && found.seconds <= INT32_MIN) || (found < want && found.seconds >= INT32_MAX);
-  }
-
-  bool is_above(const std::string& path) const {
-    const auto next = expected_.lower_bound(path + "/");
-    return next != expected_.end() && next->first.starts_with(path + "/");
-  }
-
-  /// Whether a later entry of the layer replaced a directory on the way to this path.
-  bool replaced_above(const std::string& path) const {
-    for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
-      if (const auto at = expected_.find(path.substr(0, slash));
-          at != expected_.end() && at->second.type != TarType::directory)
-        return true;
-    return false;
-  }
-
-  void look_for_strangers(int dir, const std::string& prefix) {
-    for (const DirectoryEntry& entry : list_directory(dir)) {
-      const std::string path = prefix + entry.name;
-      if (!expected_names_.contains(path)) {
-        // What a symlink of the layer led elsewhere stands under another name than its entry's.
-        if (!reached_through_symlink(path)) damaged(path, "no entry of the layer has put it there");
-        continue;
-      }
-      if (entry.type != DT_DIR && entry.type != DT_UNKNOWN) continue;
-      const FileDescriptor child(sys::openat(dir, entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-      if (child) look_for_strangers(child.get(), path + "/");
+    if (want.type == TarType::file) {
+      // What is wrong with content that the recipe has was noticed already.
+      if (found.size != want.size && (want.size == 0 || !want.checksum.empty()))
+        damaged(path, want.size == 0 ? "it is no longer empty" : "its size has changed");
+      else if (!want.checksum.empty() &&
+               content_checksum(open_beneath(dir, name, O_RDONLY, path).get(), path) != want.checksum)
+        damaged(path, "its content has changed");
     }
+    compare_xattrs(path, read_xattrs(dir, name, path), want);
   }
 
-  bool reached_through_symlink(const std::string&) {
-    if (!has_symlinked_parent_) {
-      has_symlinked_parent_ = false;
-      for (const auto& [path, expected] : expected_)
-        for (std::size_t slash = path.find('/'); slash != std::string::npos && !*has_symlinked_parent_;
-             slash = path.find('/', slash + 1))
-          if (const auto at = expected_.find(path.substr(0, slash));
-              at != expected_.end() && at->second.type == TarType::symlink)
-            has_symlinked_parent_ = true;
+  void compare_attributes(const std::string& path, const Metadata& found, const Expected& want) {
+    if (want.type != TarType::symlink && (found.mode & 07777) != want.mode)
+      damaged(path, "its mode is " + octal(found.mode & 07777) + " instead of " + octal(want.mode));
+    if (found.uid != want.uid || found.gid != want.gid)
+      damaged(path, "its owner is " + std::to_string(found.uid) + ":" + std::to_string(found.gid) + " instead of " +
+                        std::to_string(want.uid) + ":" + std::to_string(want.gid));
+    if (found.mtime != want.mtime) damaged(path, "its time has changed");
+  }
+
+  void compare_xattrs(const std::string& path, const Xattrs& found, const Expected& want) {
+    const auto is_told = [&](const std::string& name) { return name != "security.selinux" && name != opaque_mark_; };
+    for (const auto& [name, value] : found)
+      if (is_told(name) && want.described && !want.xattrs.contains(name))
+        damaged(path, "it has a new attribute " + quoted(name));
+    for (const auto& [name, value] : want.xattrs) {
+      if (!is_told(name)) continue;
+      const auto now = found.find(name);
+      if (now == found.end() || now->second != value)
+        damaged(path, "its attribute " + quoted(name) + (now == found.end() ? " is gone" : " has changed"));
     }
-    return *has_symlinked_parent_;
+    const auto mark = found.find(opaque_mark_);
+    if ((mark != found.end() && mark->second == "y") != want.opaque)
+      damaged(path, want.opaque ? "it is no longer opaque" : "it has become opaque");
+  }
+
+  void compare_link(const std::string& path, const Expected& want) {
+    const auto target = expected_.find(want.link);
+    if (target != expected_.end() && target->second.seen && target->second.inode != want.inode)
+      damaged(path, "it is no longer one file with " + quoted(want.link));
   }
 
   static mode_t type_of(TarType type) {
@@ -304,15 +286,10 @@ class Verification {
   const StoreCore& core_;
   const Layer& layer_;
   const Control& control_;
+  const std::string opaque_mark_ = std::string(overlay_prefix(core_.form())) + "opaque";
   FileDescriptor tree_, fs_;
-  TreeRecord record_;
   VerifyResult result_;
   std::map<std::string, Expected> expected_;
-  std::set<std::string> expected_names_;
-  std::set<std::string> missing_;
-  std::vector<TarEntry> early_links_;  // to files that come later in the tar, or are below
-  bool relocated_ = false;
-  std::optional<bool> has_symlinked_parent_;
 };
 
 }  // namespace

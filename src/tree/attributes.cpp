@@ -41,7 +41,7 @@ void ObjectSetter::owner_failed(int error, const Attributes& attributes, const s
   if (error != EINVAL && error != EPERM && error != EOVERFLOW)
     throw_errno(error, "give the owner " + ids + " to", quoted(path));
   if (owners == Owners::squash) {
-    *squashed = true;
+    *altered = true;
     report.add("A24", path, "owner " + ids + " can't be given here: left to the caller's");
     return;
   }
@@ -59,16 +59,23 @@ void ObjectSetter::xattr_failed(int error, const std::string& name, const std::s
                     ? "the filesystem has no room for attributes of this size"
                     : "");
   if (conformance == Conformance::strict) throw_errno(error, "set the attribute " + quoted(name) + " of", quoted(path));
+  *altered = true;
   report.add("A17", path,
              "attribute " + quoted(name) + " can't be set here (" +
                  (error == EPERM || error == EACCES ? "not permitted" : "not supported by the filesystem") +
                  "): left out of the tree");
 }
 
+/// The kernel keeps an ACL that says no more than the mode as the mode.
+void ObjectSetter::note_acl(const std::string& name) const {
+  if (name.starts_with("system.posix_acl_")) *altered = true;
+}
+
 void ObjectSetter::check_time(const Metadata& now, const Attributes& attributes, const std::string& path) const {
   if (now.mtime == attributes.mtime) return;
   if (conformance == Conformance::strict)
     throw_error(errc::refused, "set the time of", quoted(path), "the filesystem can't hold it", "rule A16");
+  *altered = true;
   report.add("A16", path, "the filesystem can't hold its time: the nearest is taken");
 }
 
@@ -84,8 +91,10 @@ void ObjectSetter::set_file(int fd, const Attributes& attributes, std::uint32_t 
     else
       chowned = true;
   }
-  for (const auto& [name, value] : attributes.xattrs)
+  for (const auto& [name, value] : attributes.xattrs) {
     if (sys::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0) xattr_failed(errno, name, path);
+    note_acl(name);
+  }
   // Writing and chown clear set-id bits; an ACL that was just set has rewritten the group bits by its mask.
   if (attributes.mode != created_mode || (attributes.mode & set_id_bits) != 0 ||
       (chowned && (created_mode & set_id_bits) != 0) || attributes.xattrs.contains("system.posix_acl_access"))
@@ -105,9 +114,11 @@ void ObjectSetter::set_node(int dir, const std::string& name, mode_t type, const
                            AT_SYMLINK_NOFOLLOW) != 0)
       owner_failed(errno, attributes, path);
   }
-  for (const auto& [attribute, value] : attributes.xattrs)
+  for (const auto& [attribute, value] : attributes.xattrs) {
     if (sys::lsetxattr(proc_path(dir, name).c_str(), attribute.c_str(), value.data(), value.size(), 0) != 0)
       xattr_failed(errno, attribute, path);
+    note_acl(attribute);
+  }
   // fchmodat follows symlinks, but this name was made by us as something else, in a directory that is ours alone.
   if (!S_ISLNK(type) && sys::fchmodat(dir, name.c_str(), attributes.mode) != 0)
     throw_errno(errno, "set the mode of", quoted(path));
@@ -127,8 +138,10 @@ void ObjectSetter::replace_directory(int fd, const Attributes& attributes, const
   for (const auto& [name, value] : read_xattrs(fd, "", path))
     if (!attributes.xattrs.contains(name) && name != "security.selinux" && !is_overlay_xattr(name))
       if (sys::fremovexattr(fd, name.c_str()) != 0 && errno != ENODATA) xattr_failed(errno, name, path);
-  for (const auto& [name, value] : attributes.xattrs)
+  for (const auto& [name, value] : attributes.xattrs) {
     if (sys::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0) xattr_failed(errno, name, path);
+    note_acl(name);
+  }
   if (sys::fchmod(fd, attributes.mode) != 0) throw_errno(errno, "set the mode of", quoted(path));
 }
 

@@ -27,7 +27,7 @@ struct ObjectSetter {
   Owners owners;
   Report& report;
   Conformance conformance;
-  bool* squashed;  ///< set once an owner was squashed
+  bool* altered;  ///< set once a file got another owner, time or attribute than asked for
   /// Whose new files are; asked once, not for each file.
   uid_t own_uid = ::geteuid();
   gid_t own_gid = ::getegid();
@@ -43,6 +43,7 @@ struct ObjectSetter {
   static void set_times(int dir, const std::string& name, const Timestamp& mtime, const std::string& path);
 
  private:
+  void note_acl(const std::string& name) const;
   void check_time(const Metadata& now, const Attributes& attributes, const std::string& path) const;
   void owner_failed(int error, const Attributes& attributes, const std::string& path) const;
   void xattr_failed(int error, const std::string& name, const std::string& path) const;

@@ -245,6 +245,8 @@ void TreeBuilder::add_special(const TarEntry& entry, Id node, const Attributes& 
       if (errno != EPERM || type == S_IFIFO) throw_errno(errno, "create the device", quoted(entry.path));
       odd("A19", entry.path, "this user can't create devices: recorded, but not in the tree");
       missing_.push_back(index_.path(node));
+      plain_ = false;
+      index_[node].whiteout = true;  // what it replaces below is gone all the same
       return;
     }
     index_[node].kind = Kind::file;
@@ -266,6 +268,7 @@ void TreeBuilder::add_hardlink(const TarEntry& entry, Id node) {
     make_link(node, *found);
     describe_link(node, attributes);
   } else {
+    plain_ = false;
     pending_.push_back({node, entry.link, std::move(attributes)});
   }
 }
@@ -281,6 +284,7 @@ void TreeBuilder::describe_link(Id node, const Attributes& attributes) {
   if (now->uid == changed.uid && now->gid == changed.gid && (now->mode & 07777) == changed.mode &&
       now->mtime == changed.mtime)
     return;
+  plain_ = false;
   // Attributes that it doesn't mention stay; a change of owner would take capabilities away.
   for (auto& [attribute, value] : read_xattrs(dir, name)) changed.xattrs.emplace(attribute, std::move(value));
   // What shall be this process's own, set_node takes for just created, and so for its own already.
@@ -302,6 +306,7 @@ void TreeBuilder::make_link(Id node, Id target) {
 
 void TreeBuilder::make_implied(Id node) {
   const Id parent = index_[node].parent;
+  plain_ = false;
   if (!index_[parent].on_disk()) make_implied(parent);
   if (sys::mkdirat(descriptor(parent), index_.name(node).c_str(), 0755) != 0)
     throw_errno(errno, "create the directory", quoted(index_.path(node)));
@@ -311,6 +316,7 @@ void TreeBuilder::make_implied(Id node) {
 
 void TreeBuilder::push_target(std::vector<std::string>& names, Id symlink, int& links) {
   const std::string& target = targets_[index_[symlink].extra];
+  plain_ = false;
   if (++links > max_symlinks)
     throw_error(errc::bad_archive, "place an entry beneath", quoted(index_.path(symlink)),
                 "too many symlinks lead to it");
@@ -407,6 +413,7 @@ std::optional<TreeBuilder::Id> TreeBuilder::lookup(const std::string& path) {
 
 /// Takes away what the layer has put at a node so far, and all beneath it. Whether it hides what is below stays.
 void TreeBuilder::clear(Id node) {
+  plain_ = false;
   last_directory_ = LayerIndex::none;
   index_.for_each_child(node, [&](Id child) {
     clear(child);

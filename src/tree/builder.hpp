@@ -94,7 +94,11 @@ class TreeBuilder {
   const std::vector<std::pair<std::uint32_t, std::string>>& moved() const { return moved_; }
   /// Entries that this process could not make (devices): paths.
   const std::vector<std::string>& missing() const { return missing_; }
-  bool squashed() const { return squashed_; }
+  /// Whether the tree is what the entries say, one by one, and nothing else: none comes twice, is moved, altered or
+  /// only implied. To be asked at the end.
+  bool as_listed() const { return plain_ && !depends_ && !altered_; }
+  /// Files whose content came from a lower layer: paths.
+  const std::vector<std::string>& copied() const { return copied_; }
   /// A descriptor (O_PATH) of a directory of the tree; valid until 63 others were asked for.
   int descriptor(Id directory);
 
@@ -137,7 +141,9 @@ class TreeBuilder {
   void merge_into(Id from, Id to);
   void record_moves(Id node);
   Id follow(Id start, std::vector<std::string> names, const MergedView& lower, const std::string& path);
-  void link_lower(const PendingLink& link, const MergedView& lower);
+  void link_all_lower(const MergedView& lower);
+  [[noreturn]] void throw_missing(const PendingLink& link) const;
+  void link_lower(const PendingLink& link, Id parent, const MergedView& lower);
   void bring_up(Id node, const MergedView::Entry& entry, const MergedView& lower);
   void bring_group(const MergedView::Entry& entry, Id first, const MergedView& lower);
   void settle(Id node, const Low& low, const MergedView& lower);
@@ -158,13 +164,15 @@ class TreeBuilder {
   std::vector<std::string> missing_;
   std::vector<bool> needs_;
   std::map<std::pair<dev_t, ino_t>, Id> brought_;  // lower files that were brought up
+  std::vector<std::string> copied_;
   std::uint32_t order_ = 0;
   std::uint32_t contents_ = 0;
   std::uint64_t bytes_ = 0;
   Timestamp earliest_{INT64_MAX, 0};
   bool depends_ = false;
-  bool squashed_ = false;
-  ObjectSetter setter_{options_.owners, report_, options_.conformance, &squashed_};
+  bool plain_ = true;
+  bool altered_ = false;
+  ObjectSetter setter_{options_.owners, report_, options_.conformance, &altered_};
 
   // The file that is being written.
   FileDescriptor open_file_;

@@ -5,6 +5,7 @@
 // directory that isn't merged with a lower one the kernel shows a whiteout as a broken name (seen on 6.18).
 
 #include <strata/error.hpp>
+#include <strata/whiteout.hpp>
 
 #include "tree/builder.hpp"
 #include "tree/copy.hpp"
@@ -45,7 +46,7 @@ void TreeBuilder::resolve(const MergedView& lower) {
     for (const Id node : symlinks)
       if (!index_[node].unreachable) relocate(node, lower);
   }
-  for (const PendingLink& link : pending_) link_lower(link, lower);
+  link_all_lower(lower);
   needs_.assign(index_.size(), false);
   find_needs(LayerIndex::root);
   settle(LayerIndex::root, lower.root(), lower);
@@ -73,7 +74,9 @@ bool TreeBuilder::find_needs(Id node) {
 /// What lower layers have at a child, given what they have at its parent. Nothing where this layer hides it.
 TreeBuilder::Low TreeBuilder::lower_child(Id child, const Low& low, const MergedView& lower) const {
   const Node& c = index_[child];
-  if (!low || !low->metadata.is_directory() || c.whiteout || index_[c.parent].opaque) return std::nullopt;
+  const Node& parent = index_[c.parent];
+  const bool through = parent.is_directory() || parent.kind == Kind::nothing;
+  if (!low || !low->metadata.is_directory() || c.whiteout || parent.opaque || !through) return std::nullopt;
   return lower.lookup(*low, index_.name(child));
 }
 
@@ -85,6 +88,7 @@ TreeBuilder::Low TreeBuilder::lower_of(Id node, const MergedView& lower) const {
 /// The kernel doesn't honour an opaque mark on the root of a layer: all that lies below is hidden name by name instead.
 void TreeBuilder::open_root(const MergedView& lower) {
   index_[LayerIndex::root].opaque = false;
+  plain_ = false;
   const Low low = lower.root();
   if (!low) return;
   for (const auto& [name, entry] : lower.list(*low))
@@ -131,6 +135,9 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
       low = lower_child(id, low_parent, lower);
     else if (low_parent && low_parent->metadata.is_directory() && !index_[at].opaque)
       low = lower.lookup(*low_parent, name);
+    if (id != LayerIndex::none && (index_[id].kind == Kind::file || index_[id].kind == Kind::pending))
+      throw_error(errc::bad_archive, "place", quoted(path),
+                  "the way leads through " + quoted(index_.path(id)) + ", which is no directory in this layer");
     const bool own_directory = own && index_[id].kind == Kind::directory;
     if (!own_directory && low && low->metadata.is_symlink()) {
       if (++links > max_symlinks)
@@ -167,9 +174,20 @@ void TreeBuilder::relocate(Id node, const MergedView& lower) {
   const Id to = follow(target.starts_with('/') ? LayerIndex::root : index_[node].parent, std::move(names), lower, path);
   for (Id at = to; at != LayerIndex::root; at = index_[at].parent)
     if (at == node) throw_error(errc::bad_archive, "place", quoted(path), "its parent is a symlink into itself");
-  merge_into(node, to);
-  if (index_[node].on_disk()) remove_from_disk(node);
+  // Out of the way first: what is in it may have to stand at its very name. No entry can have this one (A9).
+  const Id parked = index_.get(LayerIndex::root, std::string(whiteout_prefix).append(whiteout_prefix).append("parked"));
+  if (index_[node].on_disk()) {
+    const int from = descriptor(index_[node].parent);
+    if (sys::renameat2(from, index_.name(node).c_str(), directory_, index_.name(parked).c_str(), 0) != 0)
+      throw_errno(errno, "move", quoted(path));
+    index_[parked].kind = Kind::implied;
+  }
+  index_[parked].opaque = index_[node].opaque;
+  index_.for_each_child(node, [&](Id child) { index_.move(child, parked); });
   index_.detach(node);
+  merge_into(parked, to);
+  if (index_[parked].on_disk()) remove_from_disk(parked);
+  index_.detach(parked);
 }
 
 /// Moves what is in one directory of the layer into another. Where both have a name, the later entry wins.
@@ -221,21 +239,42 @@ void TreeBuilder::record_moves(Id node) {
   index_.for_each_child(node, [&](Id child) { record_moves(child); });
 }
 
+/// The hardlinks that this layer alone couldn't make. The target of one may be another of them, which goes first; links
+/// in a circle lead nowhere.
+void TreeBuilder::link_all_lower(const MergedView& lower) {
+  std::map<Id, const PendingLink*> by_node;
+  for (const PendingLink& link : pending_)
+    if (!index_[link.node].unreachable && index_[link.node].kind == Kind::pending) by_node[link.node] = &link;
+  while (!by_node.empty()) {
+    std::vector<std::pair<const PendingLink*, Id>> chain;  // with the directory of its target
+    for (auto next = by_node.begin(); next != by_node.end();) {
+      const PendingLink& link = *next->second;
+      by_node.erase(next);
+      const EntryPath target = split_entry_path(link.target, "hardlink target");
+      Id parent = LayerIndex::root;
+      try {
+        parent = follow(LayerIndex::root, {std::next(target.names.rbegin()), target.names.rend()}, lower, link.target);
+      } catch (const Error&) {
+        throw_missing(link);
+      }
+      chain.emplace_back(&link, parent);
+      next = by_node.find(index_.child(parent, target.names.back()));
+    }
+    for (auto link = chain.rbegin(); link != chain.rend(); ++link) link_lower(*link->first, link->second, lower);
+  }
+}
+
+void TreeBuilder::throw_missing(const PendingLink& link) const {
+  throw_error(errc::bad_archive, "link " + quoted(index_.path(link.node)) + " to", quoted(link.target),
+              "neither this layer nor one below has it");
+}
+
 /// A hardlink to a file of a lower layer: the file comes up with all its attributes, and the other names that it has
-/// below.
-void TreeBuilder::link_lower(const PendingLink& link, const MergedView& lower) {
-  if (index_[link.node].unreachable || index_[link.node].kind != Kind::pending) return;
+/// below. `parent`: where its target is.
+void TreeBuilder::link_lower(const PendingLink& link, Id parent, const MergedView& lower) {
   depends_ = true;
   const std::string path = index_.path(link.node);
   const EntryPath target = split_entry_path(link.target, "hardlink target");
-  std::vector<std::string> names(std::next(target.names.rbegin()), target.names.rend());
-  const std::string missing = "link " + quoted(path) + " to";
-  Id parent = LayerIndex::root;
-  try {
-    parent = follow(LayerIndex::root, std::move(names), lower, path);
-  } catch (const Error&) {
-    throw_error(errc::bad_archive, missing, quoted(link.target), "neither this layer nor one below has it");
-  }
   const std::string name(target.names.back());
   if (const Id own = index_.child(parent, name); own != LayerIndex::none && index_[own].on_disk()) {
     make_link(link.node, own);
@@ -254,8 +293,9 @@ void TreeBuilder::link_lower(const PendingLink& link, const MergedView& lower) {
   const Low low = low_parent && low_parent->metadata.is_directory() && !index_[parent].opaque
                       ? lower.lookup(*low_parent, name)
                       : std::nullopt;
-  if (!low) throw_error(errc::bad_archive, missing, quoted(link.target), "neither this layer nor one below has it");
-  if (low->metadata.is_directory()) throw_error(errc::bad_archive, missing, quoted(link.target), "it is a directory");
+  if (!low) throw_missing(link);
+  if (low->metadata.is_directory())
+    throw_error(errc::bad_archive, "link " + quoted(path) + " to", quoted(link.target), "it is a directory");
   const std::pair file{low->metadata.device, low->metadata.inode};
   if (const auto known = brought_.find(file); known != brought_.end()) {
     make_link(link.node, known->second);
@@ -264,7 +304,7 @@ void TreeBuilder::link_lower(const PendingLink& link, const MergedView& lower) {
   } else {
     Id first = link.node;
     const Id own = index_.get(parent, name);
-    if (!index_[own].whiteout) first = own;
+    if (!index_[own].whiteout && index_[own].kind == Kind::nothing) first = own;
     bring_up(first, *low, lower);
     if (first != link.node) make_link(link.node, first);
     if (low->metadata.links > 1) bring_group(*low, first, lower);
@@ -292,6 +332,7 @@ void TreeBuilder::bring_up(Id node, const MergedView::Entry& entry, const Merged
     if (errno != EXDEV && errno != EMLINK) throw_errno(errno, "link to", quoted(path));
   }
   copy_file(lower, entry, dir, name, setter());
+  copied_.push_back(index_.path(node));
   if (entry.metadata.is_file()) bytes_ += entry.metadata.size;
 }
 
@@ -333,6 +374,8 @@ void TreeBuilder::settle(Id node, const Low& low, const MergedView& lower) {
       settle_marks(child, opaque, low, lower);
       return;
     }
+    // Marks that mean nothing, or something else than they say.
+    if (c.whiteout || (!c.is_directory() && (c.opaque || c.first_child != LayerIndex::none))) plain_ = false;
     if (!c.is_directory()) return;  // it replaces what is below, whether that is also hidden or not
     c.opaque = c.opaque || c.whiteout;
     const Low at = lower_child(child, low, lower);
@@ -354,15 +397,18 @@ void TreeBuilder::settle(Id node, const Low& low, const MergedView& lower) {
 void TreeBuilder::settle_marks(Id node, bool parent_opaque, const Low& low, const MergedView& lower) {
   if (index_[node].whiteout) {
     // Marks beneath a hidden name hide nothing more (A6).
+    if (index_[node].first_child != LayerIndex::none) plain_ = false;
     index_.for_each_child(node, [&](Id child) { index_.detach(child); });
     if (low && !parent_opaque) return;
     if (!parent_opaque) depends_ = true;
+    plain_ = false;
     index_.detach(node);
     return;
   }
   const Low at = lower_child(node, low, lower);
   if (!at || !at->metadata.is_directory()) {
     if (!parent_opaque) depends_ = true;
+    plain_ = false;
     index_.detach(node);
     return;
   }

@@ -269,6 +269,56 @@ TEST_CASE("Verify finds what was changed, and names it") {
   CHECK_THAT(damaged([](const fs::path& tree) { fs::resize_file(tree / "recipe", 20); }), Catch::Contains(":"));
 }
 
+TEST_CASE("Verify knows what a tree took from below") {
+  const auto damaged = [](const std::function<void(const fs::path&)>& harm) {
+    Fixture f;
+    const ImportedLayer low = f.import(layer({dir("d"), file("d/a", "aaa"), file("b", "b")}));
+    const ImportedLayer imported =
+        f.import(layer({file("d/new", "n"), hard_link("copy", "d/a"), whiteout(".wh.b")}), {.parent = low.id});
+    REQUIRE(f.store.verify(imported.id).ok());
+    harm(f.store.root() / "trees/sha256" / imported.tree().hex());
+    std::string found;
+    for (const Damage& damage : f.store.verify(imported.id).damages) found += damage.path + ": " + damage.what + "\n";
+    return found;
+  };
+  CHECK_THAT(damaged([](const fs::path& tree) { fs::ofstream(tree / "fs/copy", std::ios::in | std::ios::out) << "A"; }),
+             Catch::Contains("its content has changed"));
+  CHECK_THAT(damaged([](const fs::path& tree) { fs::resize_file(tree / "fs/copy", 1); }),
+             Catch::Contains("its size has changed"));
+  CHECK_THAT(damaged([](const fs::path& tree) { ::chmod((tree / "fs/d").c_str(), 0700); }),
+             Catch::Contains("d: its mode is 0700 instead of 0755"));
+  CHECK_THAT(damaged([](const fs::path& tree) { fs::remove(tree / "fs/b"); }), Catch::Contains("b: it is missing"));
+  CHECK_THAT(damaged([](const fs::path& tree) {
+               fs::remove(tree / "fs/b");
+               fs::ofstream(tree / "fs/b") << "b";
+             }),
+             Catch::Contains("b: it is no longer a whiteout"));
+  CHECK_THAT(damaged([](const fs::path& tree) { fs::ofstream(tree / "fs/d/stranger") << "x"; }),
+             Catch::Contains("d/stranger: no entry of the layer"));
+  CHECK_THAT(damaged([](const fs::path& tree) {
+               fs::copy_file(tree / "fs/copy", tree / "fs/other");
+               fs::rename(tree / "fs/other", tree / "fs/copy");
+             }),
+             Catch::Contains("it is no longer one file with"));
+  CHECK_THAT(damaged([](const fs::path& tree) { fs::remove(tree / "entries"); }), Catch::Contains("entries"));
+}
+
+TEST_CASE("Verify knows attributes that are gone, and opaque directories") {
+  Fixture f;
+  const ImportedLayer low = f.import(base);
+  TarBuilder tar;
+  tar.pax({{"SCHILY.xattr.user.note", "1"}}).add(dir("d")).add(whiteout("d/.wh..wh..opq"));
+  const ImportedLayer imported = f.import(tar.end().bytes, {.parent = low.id});
+  const fs::path directory = f.store.root() / "trees/sha256" / imported.tree().hex() / "fs/d";
+  CHECK(f.store.verify(imported.id).ok());
+  REQUIRE(::removexattr(directory.c_str(), "user.note") == 0);
+  const std::string mark = std::string(overlay_prefix(f.store.form())) + "opaque";
+  REQUIRE(::removexattr(directory.c_str(), mark.c_str()) == 0);
+  std::string found;
+  for (const Damage& damage : f.store.verify(imported.id).damages) found += damage.path + ": " + damage.what + "\n";
+  CHECK(found == "d: its attribute 'user.note' is gone\nd: it is no longer opaque\n");
+}
+
 TEST_CASE("Export refuses to give out a damaged layer") {
   Fixture f;
   const ImportedLayer imported = f.import(base);
