@@ -103,18 +103,22 @@ class GzipDecoder final : public Transformer {
     part_ = Part::data;
   }
 
+  [[noreturn]] void throw_damaged() const {
+    throw_malformed("gzip", "the compressed data of a member is damaged", member_);
+  }
+
   /// True: the data is complete. False: it needs input, or room.
   bool take_data(std::span<const std::byte>& input, std::span<std::byte>& output) {
     while (!output.empty()) {
       const auto step = inflate_.step(input, output);
+      if (step.damaged) throw_damaged();
       const auto made = output.first(step.produced);
       crc_ = Inflate::crc32(crc_, made);
       size_ += static_cast<std::uint32_t>(made.size());
       output = output.subspan(made.size());
       advance(input, step.consumed);
       const bool stuck = step.consumed == 0 && step.produced == 0;
-      if (step.damaged || (stuck && !step.ended && !input.empty()))
-        throw_malformed("gzip", "the compressed data of a member is damaged", member_);
+      if (stuck && !step.ended && !input.empty()) throw_damaged();
       if (step.ended) {
         const auto ahead = inflate_.taken_too_many();  // never more than the trailer
         std::ranges::copy(ahead, trailer_.begin());

@@ -34,7 +34,9 @@ class IsalInflate {
     state_->next_out = reinterpret_cast<std::uint8_t*>(output.data());
     state_->avail_out = static_cast<std::uint32_t>(out);
     const int result = isal_inflate(state_.get());
-    return {in - state_->avail_in, out - state_->avail_out, state_->block_state == ISAL_BLOCK_FINISH, result < 0};
+    // After an error its counts mean nothing: avail_in can be more than was given (ISA-L 2.30).
+    if (result < 0) return {.damaged = true};
+    return {in - state_->avail_in, out - state_->avail_out, state_->block_state == ISAL_BLOCK_FINISH, false};
   }
 
   /// ISA-L reads up to eight bytes ahead into a register. What is left there at the end may have come with an earlier
