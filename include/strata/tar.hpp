@@ -76,6 +76,8 @@ struct TarEntry {
   bool sparse = false;
   /// PAX records that strata has no field for, by keyword, global ones included.
   std::map<std::string, std::string, std::less<>> other_records;
+  /// What the global PAX headers that stand right before it are called. (A reader's; TarWriter writes none.)
+  std::vector<std::string> global_headers;
 };
 
 /// How an archive ended.

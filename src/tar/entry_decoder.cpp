@@ -126,7 +126,7 @@ Layout EntryDecoder::decode(const HeaderBlock& header) {
   const Dialect dialect = header.dialect();
   const char flag = header.type();
   entry_.type = type_of(flag);
-  set_names(header, dialect);
+  set_names(header);
   check_type(flag);
   // v7 had no type for directories; 7th Edition's successors and bsdtar mark them by the slash alone.
   if (entry_.type == TarType::file && entry_.path.ends_with('/') && (flag == '\0' || dialect == Dialect::v7)) {
@@ -174,20 +174,9 @@ void EntryDecoder::check_type(char flag) const {
   }
 }
 
-void EntryDecoder::set_names(const HeaderBlock& header, Dialect dialect) {
+void EntryDecoder::set_names(const HeaderBlock& header) {
   std::string& path = entry_.path;
-  const auto with_prefix = [&](std::string_view prefix) {
-    path.assign(prefix);
-    if (!prefix.empty()) path += '/';
-    path += header.text(field::name);
-  };
-  if (dialect == Dialect::ustar) {
-    with_prefix(header.text(field::prefix));
-  } else if (dialect == Dialect::star && header.type() != 'S') {
-    with_prefix(header.text(field::star_prefix));
-  } else {
-    with_prefix({});
-  }
+  path = header.path();
   if (!fields_[PaxKey::path].empty()) path = fields_[PaxKey::path];
   if (long_name_) {
     if (!fields_[PaxKey::path].empty()) note("it has a GNU long name and a PAX path: the first is taken");

@@ -53,7 +53,7 @@ class EntryDecoder {
   std::optional<std::int64_t> pax_number(PaxKey key, const char* name) const;
   std::optional<Timestamp> pax_time(PaxKey key, const char* name) const;
   void check_type(char flag) const;
-  void set_names(const HeaderBlock& header, Dialect dialect);
+  void set_names(const HeaderBlock& header);
   void set_owner(const HeaderBlock& header, Dialect dialect);
   void set_times(const HeaderBlock& header, Dialect dialect);
   void set_header_times(const HeaderBlock& header, Field atime, Field ctime);

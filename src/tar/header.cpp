@@ -77,6 +77,24 @@ Dialect HeaderBlock::dialect() const noexcept {
   return raw(field::star_trailer) == star_trailer ? Dialect::star : Dialect::ustar;
 }
 
+std::string HeaderBlock::path() const {
+  std::string_view prefix;
+  switch (dialect()) {
+    case Dialect::ustar:
+      prefix = text(field::prefix);
+      break;
+    case Dialect::star:
+      if (type() != 'S') prefix = text(field::star_prefix);
+      break;
+    case Dialect::gnu:
+    case Dialect::v7:
+      break;
+  }
+  std::string path(prefix);
+  if (!prefix.empty()) path += '/';
+  return path.append(text(field::name));
+}
+
 bool put_octal(std::span<char, tar_block> block, Field where, std::uint64_t value) noexcept {
   char* at = block.data() + where.offset + where.size - 1;
   *at = '\0';

@@ -68,6 +68,8 @@ class HeaderBlock {
   enum class Checksum { wrong, right, as_signed };
   Checksum checksum() const noexcept;
   Dialect dialect() const noexcept;
+  /// The name, behind its prefix where the dialect has one.
+  std::string path() const;
 
  private:
   std::string_view text_;

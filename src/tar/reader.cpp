@@ -2,6 +2,7 @@
 #include "tar/header.hpp"
 #include "tar/input.hpp"
 #include "tar/malformed.hpp"
+#include "tar/pax.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -17,6 +18,7 @@ struct TarReader::Impl {
   bool advance();
   bool pass_rest_of_entry();
   void read_extension(const HeaderBlock& header);
+  void note_global(std::string name);
   void read_entry(const HeaderBlock& header);
   void read_sparse_extension_blocks();
   void read_sparse_text();
@@ -92,6 +94,7 @@ bool TarReader::Impl::advance() {
     return ended_as(TarEnd::cut);
   }
   entry.path.clear();
+  entry.global_headers.clear();
   reading = entries + 1;
   decoder.clear();
   for (;;) {
@@ -159,6 +162,7 @@ void TarReader::Impl::read_extension(const HeaderBlock& header) {
                         std::to_string(limits.header_bytes),
                     errc::limit_exceeded};
   }
+  std::string name = type == 'g' ? header.path() : std::string();
   input.take_structure(tar_block);
   const Malformed cut{"the archive ends in the middle of an extension header"};
   payload.clear();
@@ -177,7 +181,18 @@ void TarReader::Impl::read_extension(const HeaderBlock& header) {
   if (input.pass_structure(detail::padding(size)) != detail::padding(size)) throw cut;
   if (type == 'V') return;
   decoder.report_to(report);
+  if (type == 'g') note_global(std::move(name));
   decoder.extension(type, payload);
+}
+
+/// A path among its records is its own, as Go has it. Few are kept, since a stranger makes us keep them.
+void TarReader::Impl::note_global(std::string name) {
+  if (entry.global_headers.size() == 16) return;
+  std::vector<detail::PaxRecord> records;
+  detail::parse_pax(payload, records);
+  for (const detail::PaxRecord& record : records)
+    if (record.key == "path" && !record.value.empty()) name = record.value;
+  entry.global_headers.push_back(std::move(name));
 }
 
 void TarReader::Impl::read_entry(const HeaderBlock& header) {

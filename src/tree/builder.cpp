@@ -1,6 +1,7 @@
 #include "tree/builder.hpp"
 
 #include <strata/error.hpp>
+#include <strata/whiteout.hpp>
 
 #include <algorithm>
 
@@ -61,6 +62,7 @@ void TreeBuilder::check_depth(const std::string& directory) {
 
 bool TreeBuilder::add(const TarEntry& entry) {
   ++order_;
+  for (const std::string& name : entry.global_headers) wish_for_parents(name);
   split_entry_path(entry.path, "entry", path_);
   if (path_.absolute) odd("A22", entry.path, "the name is absolute: taken from the root of the layer");
   if (path_.climbs) odd("A22", entry.path, "the name has '..' in it: taken as it leads inside the root");
@@ -158,14 +160,14 @@ void TreeBuilder::add_directory(const TarEntry& entry, Id parent, std::string_vi
   }
   index_[id].kind = Kind::directory;
   index_[id].order = order_;
-  index_[id].needed = false;
+  index_[id].needed = index_[id].wished = false;
   set_attributes(id, std::move(attributes));
 }
 
 bool TreeBuilder::add_other(const TarEntry& entry, Id parent, std::string_view name) {
   const Id node = index_.get(parent, name);
   if (index_[node].kind != Kind::nothing) {
-    odd("A21", entry.path, "the path comes again: the last entry is taken");
+    if (!index_[node].wished) odd("A21", entry.path, "the path comes again: the last entry is taken");
     clear(node);
   } else if (index_[node].first_child != LayerIndex::none) {
     clear(node);  // marks beneath what is no directory mean nothing
@@ -314,6 +316,29 @@ void TreeBuilder::make_implied(Id node) {
   index_[node].extra = LayerIndex::none;
 }
 
+/// The directories that a global PAX header's own name leads through (A25), as far as nothing else is there.
+void TreeBuilder::wish_for_parents(const std::string& path) {
+  EntryPath split;
+  try {
+    split = split_entry_path(path, "global header");
+  } catch (const Error&) {
+    return;  // it names no file, so it need not be a name
+  }
+  if (split.names.size() < 2) return;
+  split.names.pop_back();
+  if (std::ranges::any_of(split.names, [](std::string_view name) { return name.starts_with(whiteout_prefix); })) return;
+  Id at = LayerIndex::root;
+  for (const std::string_view name : split.names) {
+    at = index_.get(at, name);
+    if (index_[at].is_directory()) continue;
+    if (index_[at].kind != Kind::nothing) return;
+    make_implied(at);
+    index_[at].wished = true;
+    wished_.push_back(at);
+  }
+  odd("A25", path, "a global header is called so: its directories are made, as other tools make them");
+}
+
 void TreeBuilder::push_target(std::vector<std::string>& names, Id symlink, int& links) {
   const std::string& target = targets_[index_[symlink].extra];
   plain_ = false;
@@ -371,6 +396,7 @@ TreeBuilder::Id TreeBuilder::directory_for(std::span<const std::string_view> par
       make_implied(id);
       index_[id].needed = from_symlink;
     }
+    if (create) index_[id].wished = false;
     at = id;
   }
   // Without symlinks the entry's own path was measured; with them a layer could go ever deeper.
@@ -423,7 +449,7 @@ void TreeBuilder::clear(Id node) {
   Node& cleared = index_[node];
   cleared.kind = Kind::nothing;
   cleared.opaque = false;
-  cleared.needed = false;
+  cleared.needed = cleared.wished = false;
   cleared.content = cleared.extra = LayerIndex::none;
 }
 

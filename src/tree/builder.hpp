@@ -116,6 +116,7 @@ class TreeBuilder {
   void add_special(const TarEntry& entry, Id node, const Attributes& attributes);
   void add_hardlink(const TarEntry& entry, Id node);
   void make_implied(Id node);
+  void wish_for_parents(const std::string& path);
   void make_link(Id node, Id target);
   void describe_link(Id node, const Attributes& attributes);
   void clear(Id node);
@@ -131,6 +132,7 @@ class TreeBuilder {
   std::uint32_t created(std::uint32_t mode) const { return options_.umask_is_zero ? mode : ~std::uint32_t{0}; }
 
   // resolve.cpp: against what is below
+  void drop_wishes(const MergedView& lower);
   using Low = std::optional<MergedView::Entry>;
   bool find_needs(Id node);
   Low lower_child(Id child, const Low& low, const MergedView& lower) const;
@@ -162,6 +164,7 @@ class TreeBuilder {
   std::vector<PendingLink> pending_;
   std::vector<std::pair<std::uint32_t, std::string>> moved_;
   std::vector<std::string> missing_;
+  std::vector<Id> wished_;  // parents first
   std::vector<bool> needs_;
   std::map<std::pair<dev_t, ino_t>, Id> brought_;  // lower files that were brought up
   std::vector<std::string> copied_;

@@ -43,6 +43,7 @@ class LayerIndex {
     bool whiteout : 1 = false;  ///< the layer hides what lower layers have at this name
     bool opaque : 1 = false;    ///< the layer hides what lower layers have beneath it
     bool needed : 1 = false;    ///< an implied directory that a symlink of this layer leads to: it must be there below
+    bool wished : 1 = false;    ///< an implied directory that only a global header's name wishes for
     bool unreachable : 1 = false;  ///< taken out of the tree; the slot is not used again
     bool is_directory() const { return kind == Kind::implied || kind == Kind::directory; }
     /// Whether it stands in the directory that is being built.

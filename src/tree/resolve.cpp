@@ -33,6 +33,7 @@ void push_names(std::vector<std::string>& names, std::string_view target) {
 void TreeBuilder::resolve(const MergedView& lower) {
   last_directory_ = LayerIndex::none;
   if (index_[LayerIndex::root].opaque) open_root(lower);
+  drop_wishes(lower);
   // Following one symlink can lead to entries that lie beneath another.
   for (int round = 0;; ++round) {
     needs_.assign(index_.size(), false);
@@ -54,6 +55,17 @@ void TreeBuilder::resolve(const MergedView& lower) {
   for (const PendingLink& link : pending_)
     if (index_[link.node].on_disk()) describe_link(link.node, link.attributes);
   pending_.clear();
+}
+
+/// What a global header's name wishes for is there already where a lower layer has anything at that name (A25).
+void TreeBuilder::drop_wishes(const MergedView& lower) {
+  for (auto wish = wished_.rbegin(); wish != wished_.rend(); ++wish) {
+    const Node& node = index_[*wish];
+    if (node.unreachable || !node.wished || node.first_child != LayerIndex::none || !lower_of(*wish, lower)) continue;
+    depends_ = true;
+    remove_from_disk(*wish);
+    index_.detach(*wish);
+  }
 }
 
 bool TreeBuilder::self_contained() {

@@ -45,6 +45,10 @@ inline RawHeader hard_link(std::string path, std::string target) {
 inline RawHeader pipe_file(std::string path) { return entry('6', std::move(path), "0000644"); }
 inline RawHeader whiteout(std::string path) { return entry('0', std::move(path), "0000000", {}, {}, 0); }
 
+inline RawHeader global_header(std::string path, const std::string& key = "comment", const std::string& value = "c") {
+  return entry('g', std::move(path), "0000644", pax_record(key, value));
+}
+
 inline std::string layer(const std::vector<RawHeader>& entries) {
   TarBuilder tar;
   for (const RawHeader& header : entries) tar.add(header);
