@@ -1,7 +1,11 @@
 #include <strata/container.hpp>
 #include <strata/error.hpp>
 
+#include "base/record.hpp"
+
 #include <nlohmann/json.hpp>
+
+#include <optional>
 
 namespace strata {
 namespace {
@@ -27,12 +31,12 @@ std::string percent_encoded(const std::string& bytes) {
   return text;
 }
 
-std::string percent_decoded(const std::string& text) {
-  const auto digit = [&](std::size_t at) -> unsigned {
+/// nullopt: a '%' without two hexadecimal digits.
+std::optional<std::string> percent_decoded(const std::string& text) {
+  const auto digit = [&](std::size_t at) {
     const char c = at < text.size() ? text[at] : '\0';
-    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-    if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
-    throw_error(errc::damaged, "read", "member target of container.json", "a '%' without two hexadecimal digits");
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
   };
   std::string bytes;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -40,7 +44,9 @@ std::string percent_decoded(const std::string& text) {
       bytes += text[i];
       continue;
     }
-    bytes += static_cast<char>(digit(i + 1) << 4 | digit(i + 2));
+    const int high = digit(i + 1), low = digit(i + 2);
+    if (high < 0 || low < 0) return std::nullopt;
+    bytes += static_cast<char>(high << 4 | low);
     i += 2;
   }
   return bytes;
@@ -70,25 +76,26 @@ std::string to_json(const Container& container) {
 }
 
 Container container_from_json(std::string_view text, boost::filesystem::path directory) {
-  const std::string shown = strata::quoted((directory / "container.json").native());
-  try {
-    const auto json = nlohmann::json::parse(text);
-    Container container;
-    container.name = json.at("name").get<std::string>();
-    check_container_name(container.name);
-    container.layer = Digest::parse(json.at("layer").get<std::string>());
-    container.read_only = json.at("read_only").get<bool>();
-    container.created = json.at("created").get<std::string>();
-    container.backend = json.at("backend").get<std::string>();
-    for (const auto& [name, value] : json.at("options").items()) container.options.set(name, value.get<std::string>());
-    container.target = percent_decoded(json.at("target").get<std::string>());
-    container.directory = std::move(directory);
-    return container;
-  } catch (const nlohmann::json::exception& error) {
-    throw_error(errc::damaged, "read", shown, error.what());
-  } catch (const Error& error) {
-    throw_error(errc::damaged, "read", shown, error.what());
+  const detail::Record record(text, "read", strata::quoted((directory / "container.json").native()));
+  Container container;
+  container.name = record.text("name");
+  record.check("name", [&] { check_container_name(container.name); });
+  container.layer = record.digest("layer");
+  container.read_only = record.flag("read_only");
+  container.created = record.text("created");
+  container.backend = record.text("backend");
+  const auto& options = record.at("options");
+  if (!options.is_object()) record.damaged("options", "it is no JSON object");
+  for (const auto& option : options.items()) {
+    if (!option.value().is_string()) record.damaged("options", "an option that is no text");
+    record.check("options", [&] { container.options.set(option.key(), option.value().get_ref<const std::string&>()); });
   }
+  const auto target = percent_decoded(record.text("target"));
+  if (!target) record.damaged("target", "a '%' without two hexadecimal digits");
+  if (target->find('\0') != std::string::npos) record.damaged("target", "no path can have a NUL byte");
+  container.target = *target;
+  container.directory = std::move(directory);
+  return container;
 }
 
 }  // namespace strata

@@ -3,6 +3,8 @@
 #include <strata/error.hpp>
 #include <strata/hash.hpp>
 
+#include "base/record.hpp"
+
 #include <nlohmann/json.hpp>
 
 namespace strata {
@@ -19,12 +21,6 @@ std::vector<std::string> texts_of(const std::vector<Digest>& digests) {
   std::vector<std::string> texts;
   for (const Digest& digest : digests) texts.push_back(digest.to_string());
   return texts;
-}
-
-std::vector<Digest> digests_of(const nlohmann::json& texts) {
-  std::vector<Digest> digests;
-  for (const auto& text : texts) digests.push_back(Digest::parse(text.get<std::string>()));
-  return digests;
 }
 
 }  // namespace
@@ -55,35 +51,28 @@ std::string to_json(const Layer& layer) {
 }
 
 Layer layer_from_json(std::string_view text) {
-  const char* member = "";
-  try {
-    const auto json = nlohmann::json::parse(text);
-    const auto at = [&](const char* name) { return json.at(member = name); };
-    Layer layer;
-    layer.id = Digest::parse(at("id").get<std::string>());
-    if (json.contains("parent")) layer.parent = Digest::parse(at("parent").get<std::string>());
-    layer.diff_ids = digests_of(at("diff_ids"));
-    layer.size = at("size").get<std::uint64_t>();
-    layer.tar_size = at("tar_size").get<std::uint64_t>();
-    layer.entries = at("entries").get<std::uint64_t>();
-    layer.created = at("created").get<std::string>();
-    layer.author = at("author").get<std::string>();
-    layer.comment = at("comment").get<std::string>();
-    layer.media_type = at("media_type").get<std::string>();
-    layer.blob = Digest::parse(at("blob").get<std::string>());
-    layer.blob_size = at("blob_size").get<std::uint64_t>();
-    layer.trees = digests_of(at("trees"));
-    layer.root_tree = at("root_tree").get<int>();
-    const auto layers = layer.diff_ids.size();
-    if (layers == 0 || layer.trees.size() != layers || layer.root_tree < -1 ||
-        layer.root_tree >= static_cast<int>(layers))
-      throw_error(errc::damaged, "read the record of", layer.id.to_string(),
-                  "its lists of diff ids and trees don't match");
-    return layer;
-  } catch (const nlohmann::json::exception& error) {
-    throw_error(errc::damaged, "read the record of", "a layer",
-                std::string("member '") + member + "': " + error.what());
-  }
+  const detail::Record record(text, "read the record of", "a layer");
+  Layer layer;
+  layer.id = record.digest("id");
+  if (record.has("parent")) layer.parent = record.digest("parent");
+  layer.diff_ids = record.digests("diff_ids");
+  layer.size = record.number("size");
+  layer.tar_size = record.number("tar_size");
+  layer.entries = record.number("entries");
+  layer.created = record.text("created");
+  layer.author = record.text("author");
+  layer.comment = record.text("comment");
+  layer.media_type = record.text("media_type");
+  layer.blob = record.digest("blob");
+  layer.blob_size = record.number("blob_size");
+  layer.trees = record.digests("trees");
+  const std::int64_t root_tree = record.integer("root_tree");
+  const auto layers = layer.diff_ids.size();
+  if (layers == 0 || layer.trees.size() != layers || root_tree < -1 || root_tree >= static_cast<std::int64_t>(layers))
+    throw_error(errc::damaged, "read the record of", layer.id.to_string(),
+                "its lists of diff ids and trees don't match");
+  layer.root_tree = static_cast<int>(root_tree);
+  return layer;
 }
 
 }  // namespace strata

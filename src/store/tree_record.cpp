@@ -1,8 +1,7 @@
 #include "store/tree_record.hpp"
 
-#include <strata/error.hpp>
-
 #include "base/files.hpp"
+#include "base/record.hpp"
 #include "store/core.hpp"
 
 #include <nlohmann/json.hpp>
@@ -20,18 +19,10 @@ std::string to_json(const TreeRecord& record) {
 }
 
 TreeRecord tree_record_from_json(std::string_view text) {
-  try {
-    const auto json = nlohmann::json::parse(text);
-    return {Digest::parse(json.at("diff_id").get<std::string>()),
-            json.at("size").get<std::uint64_t>(),
-            json.at("tar_size").get<std::uint64_t>(),
-            json.at("entries").get<std::uint64_t>(),
-            json.at("root_listed").get<bool>(),
-            json.at("self_contained").get<bool>(),
-            json.at("as_listed").get<bool>()};
-  } catch (const nlohmann::json::exception& error) {
-    throw_error(errc::damaged, "read the record of", "a tree", error.what());
-  }
+  const Record record(text, "read the record of", "a tree");
+  return {record.digest("diff_id"), record.number("size"),      record.number("tar_size"),
+          record.number("entries"), record.flag("root_listed"), record.flag("self_contained"),
+          record.flag("as_listed")};
 }
 
 std::optional<TreeRecord> find_tree_record(int tree) {

@@ -73,6 +73,9 @@ TEST_CASE("a record that can't be meant is damage, and says which file") {
   CHECK(is_damaged(replaced(good, "\"read_only\": true", "\"read_only\": 1")));
   CHECK(is_damaged(replaced(good, "nofollow", "sideways")));
   CHECK(is_damaged(replaced(good, "a%20b", "a%2")));
+  CHECK(is_damaged(replaced(good, "a%20b", "a%00b")));
+  CHECK(is_damaged(replaced(good, "a%20b", "a\\u0000b")));
+  CHECK(is_damaged(replaced(good, "\"nofollow\"", "1")));
 }
 
 TEST_CASE("a container's name is a plain file name that no option or path can be mistaken for") {
