@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <set>
 
 namespace strata::detail {
@@ -22,6 +23,7 @@ namespace {
 constexpr std::string_view magic = "strata recipe 1\n";
 constexpr std::size_t checksum_size = 8;
 constexpr std::size_t path_limit = 8192;  // a directory of 4,095 bytes, and a name in it
+constexpr std::uint64_t largest_file = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t literal_limit = 64U << 10;
 constexpr int zstd_level = 1;  // headers are so alike that higher levels gain little
 
@@ -120,6 +122,13 @@ namespace {
   throw_error(errc::damaged, "read", "the recipe of a tree", detail);
 }
 
+/// Refuses a path that leads out of the tree, or that the kernel would read only half of.
+void check_path(std::string_view path) {
+  const std::string bounded = "/" + std::string(path) + "/";
+  if (path.starts_with('/') || bounded.find("/../") != bounded.npos || path.find('\0') != path.npos)
+    broken("it has the path " + quoted(path) + ", which a tree can't have");
+}
+
 std::uint64_t take_number(std::string_view& text) {
   std::uint64_t value = 0;
   for (unsigned shift = 0; shift < 64; shift += 7) {
@@ -140,7 +149,9 @@ std::map<std::uint32_t, std::string> decode_moved(std::string_view text) {
     const std::uint64_t ordinal = take_number(text);
     const std::uint64_t size = take_number(text);
     if (size > text.size() || ordinal > ~std::uint32_t{0}) broken("its list of moved files is cut");
-    moved[static_cast<std::uint32_t>(ordinal)] = text.substr(0, size);  // a later move of the same file wins
+    const std::string_view path = text.substr(0, size);
+    check_path(path);
+    moved[static_cast<std::uint32_t>(ordinal)] = path;  // a later move of the same file wins
     text.remove_prefix(size);
   }
   return moved;
@@ -218,14 +229,16 @@ struct RecipeSource::Impl {
   }
 
   void open_content(bool sparse) {
-    const auto ordinal = static_cast<std::uint32_t>(number());
+    const std::uint64_t ordinal = number();
+    if (ordinal > ~std::uint32_t{0}) broken("it has a content of too large a number");
     const std::uint64_t path_size = number();
     if (path_size > path_limit) broken("it has a path that is too long");
     path = text_of(path_size);
+    check_path(path);
     extents.clear();
     if (sparse) {
       const std::uint64_t count = number();
-      if (count > (1U << 24)) broken("it has a file of too many extents");
+      if (count > TarLimits{}.extents) broken("it has a file of too many extents");
       for (std::uint64_t i = 0; i < count; ++i) {
         const std::uint64_t offset = number();
         extents.push_back({offset, number()});
@@ -233,26 +246,30 @@ struct RecipeSource::Impl {
     } else {
       extents.push_back({0, number()});
     }
+    std::uint64_t end = 0;
+    for (const SparseExtent& one : extents) {
+      if (one.offset < end || one.offset > largest_file || one.size > largest_file - one.offset)
+        broken("it has extents that no file can have");
+      end = one.offset + one.size;
+    }
     reported = false;
     hash = Xxh3();
     extent = 0;
     done = 0;
     in_content = true;
-    if (const auto to = moved.find(ordinal); to != moved.end()) path = to->second;
+    if (const auto to = moved.find(static_cast<std::uint32_t>(ordinal)); to != moved.end()) path = to->second;
     const std::string aside = std::to_string(ordinal);
-    if (kept.contains(aside)) {
-      content = open_beneath(tree, "kept/" + aside, O_RDONLY);
-    } else {
-      content = try_open_beneath(fs.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-      if (!content) return report("it is missing");
-      const Metadata metadata = stat_of(content.get(), path);
-      if (!metadata.is_file()) {
-        content.reset();
-        return report("it is no regular file");
-      }
-      if (!sparse && metadata.size != extents[0].size)
-        report("its size is " + std::to_string(metadata.size) + " bytes instead of " + std::to_string(extents[0].size));
+    constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+    const bool is_aside = kept.contains(aside);
+    content = is_aside ? try_open_beneath(tree, "kept/" + aside, flags) : try_open_beneath(fs.get(), path, flags);
+    if (!content) return report("it is missing");
+    const Metadata metadata = stat_of(content.get(), path);
+    if (!metadata.is_file()) {
+      content.reset();
+      return report("it is no regular file");
     }
+    if (!sparse && metadata.size != extents[0].size)
+      report("its size is " + std::to_string(metadata.size) + " bytes instead of " + std::to_string(extents[0].size));
   }
 
   std::size_t read_content(std::span<std::byte> into) {
