@@ -15,12 +15,17 @@ namespace strata::detail {
 
 namespace {
 
-/// Shows all that goes by to a hash.
+/// Shows all that goes by to a hash. A recipe is believed no more bytes than the layer tar has: where a file is
+/// missing, there are as many zeros as it says.
 class Digesting final : public ByteSource {
  public:
-  Digesting(ByteSource& inner, AnyHash running) : from_(inner), hash_(std::move(running)) {}
+  Digesting(ByteSource& inner, AnyHash running, std::uint64_t size)
+      : from_(inner), hash_(std::move(running)), left_(size) {}
   std::size_t read(std::span<std::byte> into) override {
     const std::size_t n = from_.read(into);
+    if (n > left_)
+      throw_error(errc::damaged, "read", "the recipe of a tree", "it gives more bytes than the layer tar had");
+    left_ -= n;
     hash_.update(into.first(n));
     return n;
   }
@@ -29,6 +34,7 @@ class Digesting final : public ByteSource {
  private:
   ByteSource& from_;
   AnyHash hash_;
+  std::uint64_t left_;
 };
 
 /// Compares a tree with the tar that its recipe gives: the tar by its digest, the tree with what the tar's entries say,
@@ -99,7 +105,7 @@ class Verification {
   /// end.
   void read_tar(bool says_all) {
     RecipeSource source(tree_.get(), [this](const std::string& path, const std::string& what) { damaged(path, what); });
-    Digesting digesting(source, core_.hash().start());
+    Digesting digesting(source, core_.hash().start(), layer_.tar_size);
     TarReader reader(digesting);
     Progress progress{.phase = Progress::Phase::verifying, .total_bytes = layer_.tar_size};
     while (const TarEntry* entry = reader.next()) {

@@ -267,6 +267,13 @@ TEST_CASE("Verify finds what was changed, and names it") {
   CHECK_THAT(damaged([](const fs::path& tree) { ::setxattr((tree / "fs/b").c_str(), "user.new", "1", 1, 0); }),
              Catch::Contains("b: it has a new attribute"));
   CHECK_THAT(damaged([](const fs::path& tree) { fs::resize_file(tree / "recipe", 20); }), Catch::Contains(":"));
+  // Zeros stand for what is missing, but not more of them than can be read.
+  CHECK_THAT(damaged([](const fs::path& tree) {
+               const std::string huge = "strata recipe 1\nF" + std::string(2, '\0') + std::string(8, '\xff') + "\x7f";
+               fs::remove(tree / "fs/b");
+               fs::ofstream(tree / "recipe") << encode(CompressionPolicy::of<Zstd>(), huge);
+             }),
+             Catch::Contains("more bytes than the layer tar had"));
 }
 
 TEST_CASE("Verify knows what a tree took from below") {
