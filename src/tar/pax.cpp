@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 namespace strata::detail {
 namespace {
@@ -78,21 +79,25 @@ std::optional<std::int64_t> parse_decimal(std::string_view text) noexcept {
 
 std::optional<Timestamp> parse_pax_time(std::string_view text) noexcept {
   const bool negative = text.starts_with('-');
-  if (negative) text.remove_prefix(1);
   const auto point = text.find('.');
-  const auto seconds = parse_decimal(text.substr(0, point));
-  if (!seconds) return std::nullopt;
+  const std::string_view whole = text.substr(0, point);
+  const std::size_t sign = negative ? 1 : 0;
+  if (whole.size() == sign || !is_digit(whole[sign])) return std::nullopt;
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(whole.data(), whole.data() + whole.size(), seconds);
+  if (error != std::errc{} || end != whole.data() + whole.size()) return std::nullopt;
   const std::string_view fraction = point == text.npos ? std::string_view{} : text.substr(point + 1);
   if (!std::all_of(fraction.begin(), fraction.end(), is_digit)) return std::nullopt;
   std::uint32_t nanoseconds = 0;
   for (std::size_t i = 0; i < 9; ++i) {
     nanoseconds = nanoseconds * 10 + (i < fraction.size() ? static_cast<std::uint32_t>(fraction[i] - '0') : 0U);
   }
-  if (!negative) return Timestamp{*seconds, nanoseconds};
+  if (!negative) return Timestamp{seconds, nanoseconds};
   const bool more = fraction.size() > 9 && fraction.find_first_not_of('0', 9) != fraction.npos;
   if (more) ++nanoseconds;  // further into the past; at most a whole second
-  if (nanoseconds == 0) return Timestamp{-*seconds, 0};
-  return Timestamp{-*seconds - 1, 1'000'000'000U - nanoseconds};
+  if (nanoseconds == 0) return Timestamp{seconds, 0};
+  if (seconds == std::numeric_limits<std::int64_t>::min()) return std::nullopt;
+  return Timestamp{seconds - 1, 1'000'000'000U - nanoseconds};
 }
 
 std::string format_pax_time(Timestamp time) {

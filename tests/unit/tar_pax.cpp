@@ -164,7 +164,10 @@ TEST_CASE("times have nanoseconds, round down, and may be before 1970") {
   CHECK(time_of("-1.0000000001") == Timestamp{-2, 999999999});
   CHECK(time_of("-1.9999999999") == Timestamp{-2, 0});
   CHECK(time_of("-1.0000000000") == Timestamp{-1, 0});
-  for (const char* bad : {"", "-", ".5", "1.5x", "1,5", "--1", "+1", "1.-5", "1e3", "9223372036854775808", "1.5.5"}) {
+  CHECK(time_of("-9223372036854775808") == Timestamp{INT64_MIN, 0});
+  CHECK(time_of("-9223372036854775807.9999999999") == Timestamp{INT64_MIN, 0});
+  for (const char* bad : {"", "-", ".5", "1.5x", "1,5", "--1", "+1", "1.-5", "1e3", "9223372036854775808", "1.5.5",
+                          "-.5", "-+1", "-9223372036854775808.1"}) {
     INFO(bad);
     CHECK_FALSE(parse_pax_time(bad));
   }
@@ -176,8 +179,9 @@ TEST_CASE("times are written so that they are read back") {
   CHECK(format_pax_time({-2, 500000000}) == "-1.5");
   CHECK(format_pax_time({-1, 999999999}) == "-0.000000001");
   CHECK(format_pax_time({-7, 0}) == "-7");
-  for (const Timestamp time : {Timestamp{0, 0}, Timestamp{0, 10}, Timestamp{-1, 1}, Timestamp{-1, 999999999},
-                               Timestamp{-2, 1}, Timestamp{INT64_MAX, 999999999}, Timestamp{-INT64_MAX, 0}}) {
+  for (const Timestamp time :
+       {Timestamp{0, 0}, Timestamp{0, 10}, Timestamp{-1, 1}, Timestamp{-1, 999999999}, Timestamp{-2, 1},
+        Timestamp{INT64_MAX, 999999999}, Timestamp{-INT64_MAX, 0}, Timestamp{INT64_MIN, 0}, Timestamp{INT64_MIN, 1}}) {
     CHECK(time_of(format_pax_time(time)) == time);
   }
 }
