@@ -1,0 +1,96 @@
+// A layer by choices: everything a layer can say about a handful of names, in few entries, so that they meet. Whoever
+// chooses, a random generator or the bytes of a fuzzer, gets the same layer for the same choices.
+#pragma once
+
+#include "support/layer_entries.hpp"
+
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace strata::test {
+
+class ChosenLayer {
+ public:
+  /// `below(n)`: a number from 0 to n-1.
+  explicit ChosenLayer(std::function<unsigned(unsigned n)> below) : below_(std::move(below)) {
+    for (unsigned left = 1 + below_(9); left != 0; --left) add();
+    tar_.end();
+  }
+
+  const std::string& bytes() const { return tar_.bytes; }
+  /// The entries, for messages.
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string name() { return std::string(1, static_cast<char>('a' + below_(3))); }
+  std::string path() {
+    std::string path = name();
+    for (unsigned more = below_(3); more != 0; --more) path += "/" + name();
+    return path;
+  }
+  std::string link_target() {
+    const std::string prefixes[] = {"", "/", "../", "./", "../../"};
+    const std::string& prefix = prefixes[below_(5)];
+    return prefix + path();
+  }
+  static std::string marked(const std::string& path, const std::string& mark) {
+    const std::size_t slash = path.rfind('/') + 1;
+    return path.substr(0, slash) + mark + path.substr(slash);
+  }
+
+  void add() {
+    const std::string modes[] = {"0000755", "0000700", "0001777", "0004711", "0000644"};
+    const std::string at = path();
+    const unsigned time = 1000 + below_(5);
+    RawHeader header;
+    switch (below_(15)) {
+      case 0:
+      case 1:
+      case 2:
+        header = dir(at, modes[below_(4)], time);
+        break;
+      case 3:
+        header = soft_link(at, link_target());
+        break;
+      case 4:
+      case 5:
+        header = hard_link(at, path());
+        header.mtime = octal(time, 11);
+        break;
+      case 6:
+        header = pipe_file(at);
+        break;
+      case 7:
+      case 8:
+        header = whiteout(marked(at, ".wh."));
+        break;
+      case 9:
+        header = whiteout((below_(4) == 0 ? "" : at + "/") + ".wh..wh..opq");
+        break;
+      case 10:
+        header = entry(below_(2) == 0 ? '3' : '4', at, "0000600");
+        header.device_major = octal(1, 7);
+        header.device_minor = octal(below_(3) + 3, 7);
+        break;
+      default: {
+        std::string content(below_(4), 'x');
+        content += std::to_string(below_(100));
+        header = file(at, content, modes[below_(5)], time);
+        if (below_(4) == 0) header.content.clear();
+      }
+    }
+    if (::geteuid() == 0 && below_(3) == 0) header.uid = octal(below_(3), 7);
+    const bool noted = (header.type == '0' || header.type == '5') && below_(4) == 0;
+    if (noted) tar_.pax({{"SCHILY.xattr.user.note", std::to_string(below_(3))}});
+    tar_.add(header);
+    text_ += std::string("  ") + header.type + " " + header.path + (header.link.empty() ? "" : " -> " + header.link) +
+             " " + header.mode + " " + header.uid + " @" + std::to_string(time) + (noted ? " noted" : "") + "\n";
+  }
+
+  std::function<unsigned(unsigned)> below_;
+  TarBuilder tar_;
+  std::string text_;
+};
+
+}  // namespace strata::test
