@@ -1,21 +1,19 @@
-// libFuzzer on TarReader: no input may crash it or make it keep more memory than its limits allow; what it reads whole
-// must be, structure and content together, the input; and what TarWriter makes of it must be read back the same.
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/tar_reader.cpp
-//   src/tar/*.cpp …
+// TarReader: no input may make it keep more memory than its limits allow; what it reads whole must be, structure and
+// content together, the input; and what TarWriter makes of it must be read back the same.
+#include "fuzz/fuzz.hpp"
+
 #include <strata/byte_stream.hpp>
 #include <strata/error.hpp>
 #include <strata/report.hpp>
 #include <strata/tar.hpp>
 
-#include <algorithm>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
-namespace {
-
 using namespace strata;
+using namespace strata::test;
+
+namespace {
 
 struct Rebuilt final : TarReader::RawObserver {
   void structure(std::span<const std::byte> bytes) override {
@@ -23,10 +21,6 @@ struct Rebuilt final : TarReader::RawObserver {
   }
   std::string text;
 };
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 /// Extents that are ascending, apart, inside the file, and as long as what is stored.
 void check_extents(const TarEntry& entry) {

@@ -38,8 +38,13 @@ for path in sorted((source / "tests").rglob("*.cpp")):
     folder = path.relative_to(source / "tests").parts[0]
     if folder in ("unit", "conformance", "mount", "semantics"):
         expect(str(path) in compiled and f"[#{path.stem}]" in arguments, path, f"tests/{folder}/meson.build")
-    elif folder in ("support", "tools", "regressions"):
+    elif folder == "fuzz" and path.stem != "replay":
+        corpus = path.parent / "corpus" / path.stem
+        expect(str(path) in compiled and str(corpus) in arguments and corpus.is_dir(), path, "tests/fuzz/meson.build")
+    elif folder in ("support", "tools", "regressions", "fuzz"):
         expect(str(path) in compiled, path, f"tests/{folder}/meson.build")
+for path in sorted((source / "tests" / "fuzz" / "corpus").iterdir()):
+    expect((source / "tests" / "fuzz" / f"{path.name}.cpp").exists(), path, "a fuzzer of that name")
 for path in sorted((source / "tests" / "interop").iterdir()):
     if path.suffix in (".sh", ".py") and options["examples"]:
         expect(str(path) in arguments, path, "tests/interop/meson.build")
