@@ -1,4 +1,5 @@
-// Raw deflate (RFC 1951) and its CRC-32, by ISA-L: two to three times as fast as zlib.
+// Raw deflate (RFC 1951) and its CRC-32, by ISA-L: two to three times as fast as zlib. It takes Huffman codes that are
+// incomplete, which zlib refuses, as long as nothing uses what they lack (ISA-L 2.30).
 #pragma once
 
 #include <isa-l/crc.h>

@@ -94,19 +94,25 @@ Decoded decode(std::unique_ptr<detail::Transformer> decoder, const std::string& 
   return decoded;
 }
 
-bool is_damage(const std::string& error) { return error.find("compressed data of a member is damaged") != error.npos; }
-bool is_cut(const std::string& error) { return error.find("ends in the middle of a member") != error.npos; }
+bool has(const Decoded& decoded, const char* error) { return decoded.error.find(error) != std::string::npos; }
 
 void require_same(const Decoded& first, const Decoded& second, const char* what) {
   const std::size_t common = std::min(first.text.size(), second.text.size());
   require(first.text.compare(0, common, second.text, 0, common) == 0, std::string(what) + ": other content");
   if (std::max(first.text.size(), second.text.size()) >= longest) return;  // what comes behind was not read
-  // Of data that is damaged and then cut, zlib finds the one or the other first, as ISA-L does, but not the same.
-  if ((is_damage(first.error) && is_cut(second.error)) || (is_cut(first.error) && is_damage(second.error))) return;
   require(first.error == second.error, std::string(what) + ": '" + first.error + "', '" + second.error + "'");
   if (!first.error.empty()) return;  // what came before it is of no use, and not as much from each
   require(first.text.size() == second.text.size(), std::string(what) + ": more content");
   require(first.trailing_bytes == second.trailing_bytes, std::string(what) + ": other trailing bytes");
+}
+
+/// ISA-L takes Huffman codes that are incomplete, as long as nothing uses what they lack, and looks at less of a block
+/// that is cut. So where zlib says that deflate data is damaged, it may say something else; where zlib says that it is
+/// cut, it may have found damage. In all else they are the same.
+void require_alike(const Decoded& zlib, const Decoded& isal) {
+  const char* const damaged = "compressed data of a member is damaged";
+  if (has(zlib, damaged) || (has(zlib, "ends in the middle of a member") && has(isal, damaged))) return;
+  require_same(zlib, isal, "zlib and the default");
 }
 
 }  // namespace
@@ -118,9 +124,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Pieces whole(1 << 30, 0);
   const Pieces given(seed % 2 == 0 ? 1 : 1 + seed, seed);
   const Pieces asked(seed % 3 == 0 ? 1 + seed : 128 * 1024, seed + 1);
-  const Decoded zlib = decode(detail::make_zlib_gzip_decoder(), stream, whole, {128 * 1024, 0});
+  const Pieces all(128 * 1024, 0);
+  const Decoded zlib = decode(detail::make_zlib_gzip_decoder(), stream, whole, all);
+  const Decoded isal = decode(detail::make_gzip_decoder(), stream, whole, all);
+  require_alike(zlib, isal);
   require_same(zlib, decode(detail::make_zlib_gzip_decoder(), stream, given, asked), "zlib, in pieces");
-  require_same(zlib, decode(detail::make_gzip_decoder(), stream, whole, {128 * 1024, 0}), "the default");
-  require_same(zlib, decode(detail::make_gzip_decoder(), stream, given, asked), "the default, in pieces");
+  require_same(isal, decode(detail::make_gzip_decoder(), stream, given, asked), "the default, in pieces");
   return 0;
 }
