@@ -22,9 +22,12 @@ class Staging {
   explicit Staging(int root) : root_(root), time_(stat_of(root).mtime) {
     for (const DirectoryEntry& entry : list_directory(root)) {
       if (!entry.name.starts_with(staging_prefix)) continue;
-      // Of an apply that was killed. Names are a guess; only what is a directory with a free lock of ours goes.
+      // Of an apply that was killed. Names are a guess; only what is a directory with a free lock of ours goes. A layer
+      // can have made it: its `lock` may be a device, which even opening would wake.
       const FileDescriptor dir(sys::openat(root, entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-      if (dir && try_stat(dir.get(), "lock") && Lock::attempt(dir.get(), "lock", Lock::Kind::exclusive))
+      if (!dir) continue;
+      const auto lock = try_stat(dir.get(), "lock");
+      if (lock && lock->is_file() && Lock::attempt(dir.get(), "lock", Lock::Kind::exclusive))
         remove_tree(root, entry.name);
     }
     name_ = std::string(staging_prefix) + random_name();

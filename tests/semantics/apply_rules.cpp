@@ -216,6 +216,12 @@ const std::vector<Case> cases = {
      {layer({dir("x"), file("x/in")}), layer({soft_link("x", "y")})},
      "x -> y\n"},
     {"each pair: symlink below, FIFO above", {layer({soft_link("x", "y")}), layer({pipe_file("x")})}, "x fifo\n"},
+    {"a directory that is named as apply names its own",
+     {layer({dir(".strata-apply.l"), soft_link(".strata-apply.l/lock", "/nowhere"), dir(".strata-apply.p"),
+             pipe_file(".strata-apply.p/lock"), dir(".strata-apply.s/lock"), soft_link(".strata-apply.t", "/")}),
+      layer({file("f")})},
+     ".strata-apply.l/ 755\n.strata-apply.l/lock -> /nowhere\n.strata-apply.p/ 755\n.strata-apply.p/lock fifo\n"
+     ".strata-apply.s/ 755\n.strata-apply.s/lock/ 755\n.strata-apply.t -> /\nf 644 'x'\n"},
     {"three layers: removed, then made again",
      {base, layer({whiteout(".wh.d")}), layer({dir("d"), file("d/z")})},
      "d/ 755\nd/z 644 'x'\nl -> d\ntop 644 't'\n"},
