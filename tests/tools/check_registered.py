@@ -48,6 +48,12 @@ for path in sorted((source / "tests" / "fuzz" / "corpus").iterdir()):
 for path in sorted((source / "tests" / "interop").iterdir()):
     if path.suffix in (".sh", ".py") and options["examples"]:
         expect(str(path) in arguments, path, "tests/interop/meson.build")
+hostile = source / "tests" / "hostile"
+runner = hostile / "run.py"
+if options["examples"]:
+    expect(str(runner) in arguments, runner, "tests/hostile/meson.build")
+for path in sorted(hostile.glob("cases_*.py")):
+    expect(f"{path.stem}.cases(" in runner.read_text(), path, "all_cases() of tests/hostile/run.py")
 for path in sorted((source / "tests" / "tools").glob("check_*")):
     expect(str(path) in arguments, path, "tests/tools/meson.build")
 for folder in ("src", "benchmarks", "examples"):
