@@ -1,4 +1,5 @@
 // apply, unpack
+#include "limits.hpp"
 #include "session.hpp"
 #include "streams.hpp"
 
@@ -13,11 +14,12 @@ struct ApplyArguments {
   bool overlay = false;
   std::vector<std::string> lowers;
   Expectations expectations;
+  Limits limits;
 };
 
 int apply(const Session& session, const ApplyArguments& arguments) {
   const auto source = open_input("-", session.stop);
-  strata::ApplyOptions options{.conformance = session.conformance()};
+  strata::ApplyOptions options{.conformance = session.conformance(), .budget = arguments.limits.budget()};
   arguments.expectations.apply_to(options);
   const strata::ApplyResult result = session.watch("apply", [&](const strata::Control& control) {
     options.control = control;
@@ -65,6 +67,7 @@ void add_directory_commands(CLI::App& app, Session& session) {
         ->allow_extra_args(false)
         ->needs(overlay);
     add_expectations(*command, arguments->expectations);
+    add_limits(*command, arguments->limits);
     on(command, session, std::move(arguments), apply);
   }
   {

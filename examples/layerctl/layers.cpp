@@ -1,4 +1,5 @@
 // import, list, show, history, remove, verify
+#include "limits.hpp"
 #include "session.hpp"
 #include "streams.hpp"
 #include "text.hpp"
@@ -14,6 +15,7 @@ struct ImportArguments {
   std::string file, parent;
   Origin origin;
   Expectations expectations;
+  Limits limits;
   bool allow_unmarked_end = false;
 };
 
@@ -23,7 +25,8 @@ int import(const Session& session, const ImportArguments& arguments) {
   strata::ImportOptions options{.author = arguments.origin.author,
                                 .comment = arguments.origin.comment,
                                 .created = arguments.origin.created,
-                                .conformance = session.conformance()};
+                                .conformance = session.conformance(),
+                                .budget = arguments.limits.budget()};
   if (!arguments.parent.empty()) options.parent = store.resolve(arguments.parent);
   if (arguments.allow_unmarked_end) options.end = strata::EndOfLayer::any;
   arguments.expectations.apply_to(options);
@@ -185,6 +188,7 @@ void add_layer_commands(CLI::App& app, Session& session) {
     command->add_option("--parent", arguments->parent, "The layer that it goes on top of")->type_name("ID");
     add_origin(*command, arguments->origin);
     add_expectations(*command, arguments->expectations);
+    add_limits(*command, arguments->limits);
     command->add_flag("--allow-unmarked-end", arguments->allow_unmarked_end,
                       "Take a plain tar that has no end marker, and may have been cut");
     on(command, session, std::move(arguments), import);

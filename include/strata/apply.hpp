@@ -2,6 +2,7 @@
 // overlay. Both give the same filesystem (docs/semantics.md).
 #pragma once
 
+#include <strata/budget.hpp>
 #include <strata/byte_stream.hpp>
 #include <strata/compression.hpp>
 #include <strata/digest.hpp>
@@ -24,6 +25,7 @@ struct ApplyOptions {
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
   EndOfLayer end = EndOfLayer::any;
+  Budget budget = {};  ///< what the layer may use; errc::limit_exceeded where that is not enough
   Control control = {};
 };
 

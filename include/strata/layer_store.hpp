@@ -9,6 +9,7 @@
 // number of threads and processes use one store at once; readers wait for nobody.
 #pragma once
 
+#include <strata/budget.hpp>
 #include <strata/byte_stream.hpp>
 #include <strata/compression.hpp>
 #include <strata/concepts.hpp>
@@ -56,6 +57,7 @@ struct ImportOptions {
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
   EndOfLayer end = EndOfLayer::proven;
+  Budget budget = {};  ///< what the layer may use; errc::limit_exceeded where that is not enough
   Control control = {};
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <strata/apply.hpp>
+#include <strata/budget.hpp>
 #include <strata/byte_stream.hpp>
 #include <strata/compression.hpp>
 #include <strata/concepts.hpp>

@@ -64,24 +64,22 @@ class Staging {
   bool done_ = false;
 };
 
-std::vector<CompressionPolicy> known_codecs() {
-  return {CompressionPolicy::of<Gzip>(), CompressionPolicy::of<Zstd>(), CompressionPolicy::of<Uncompressed>()};
-}
-
 /// Extracts into the staging directory; `place` puts it where it belongs. Runs in a thread with an umask of its own.
 template <class Place>
 ApplyResult apply(ByteSource& source, const Staging& staging, BuilderOptions builder_options,
                   const ApplyOptions& options, Place place) {
   ApplyResult result;
   const std::vector<CompressionPolicy> codecs = known_codecs();
-  LayerStream stream(source, HashPolicy::of<Sha256>(), codecs, options.control);
+  LayerStream stream(source, HashPolicy::of<Sha256>(), codecs, options.control, options.budget);
   with_zero_umask([&](bool umask_is_zero) {
     builder_options.conformance = options.conformance;
     builder_options.owners = options.owners;
+    builder_options.budget = options.budget;
     builder_options.umask_is_zero = umask_is_zero;
     builder_options.staging_name = staging.name();
     TreeBuilder builder(staging.fs(), -1, builder_options, result.report);
-    const ExtractOptions extract{options.conformance, options.end, options.expected_blob, options.expected_diff_id};
+    const ExtractOptions extract{options.conformance, options.end, options.expected_blob, options.expected_diff_id,
+                                 options.budget};
     const LayerStream::Result read = extract_layer(stream, builder, nullptr, extract, options.control, result.report);
     result.diff_id = read.diff_id;
     result.blob = read.blob;

@@ -87,7 +87,7 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
   if (container.read_only)
     throw_error(errc::refused, "commit", quoted(container.name), "the container is read-only: it has no changes");
   ImportedLayer result;
-  LayerDraft draft(core, container.layer, Conformance::compat, Owners::keep, result.report);
+  LayerDraft draft(core, container.layer, Conformance::compat, Owners::keep, Budget::none(), result.report);
   Layer& layer = draft.layer();
   layer.created = options.created.empty() ? now_rfc3339() : options.created;
   layer.author = options.author;

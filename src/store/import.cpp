@@ -64,12 +64,12 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
   if (!options.created.empty()) check_time(options.created);
   sweep_drafts(core);
   ImportedLayer result;
-  LayerDraft draft(core, options.parent, options.conformance, options.owners, result.report);
+  LayerDraft draft(core, options.parent, options.conformance, options.owners, options.budget, result.report);
   Layer& layer = draft.layer();
   layer.created = options.created.empty() ? now_rfc3339() : options.created;
   layer.author = options.author;
   layer.comment = options.comment;
-  LayerStream stream(source, core.hash(), core.codecs(), options.control);
+  LayerStream stream(source, core.hash(), core.codecs(), options.control, options.budget);
   if (may_be_known(core, options)) {
     // What makes it known can be removed while the stream is read; then it must be given again.
     if (!import_known(draft, stream, options, result.existed))
@@ -78,7 +78,8 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
   } else {
     with_zero_umask([&](bool umask_is_zero) {
       draft.open(umask_is_zero);
-      const ExtractOptions extract{options.conformance, options.end, options.expected_blob, options.expected_diff_id};
+      const ExtractOptions extract{options.conformance, options.end, options.expected_blob, options.expected_diff_id,
+                                   options.budget};
       const LayerStream::Result read =
           extract_layer(stream, draft.builder(), &draft.recipe(), extract, options.control, result.report);
       layer.tar_size = read.tar_size;

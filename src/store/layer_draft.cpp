@@ -32,11 +32,12 @@ void tell(const Control& control, Progress::Phase phase, const Layer& layer) {
 }  // namespace
 
 LayerDraft::LayerDraft(const StoreCore& core, const std::optional<Digest>& parent, Conformance conformance,
-                       Owners owners, Report& report)
+                       Owners owners, const Budget& budget, Report& report)
     : core_(core), parent_(parent ? std::optional(core.get(*parent)) : std::nullopt), report_(report), draft_(core) {
   options_.form = core.form();
   options_.conformance = conformance;
   options_.owners = owners;
+  options_.budget = budget;
   if (parent_) layer_.parent = parent_->id;
 }
 

@@ -18,7 +18,7 @@ class LayerDraft {
  public:
   /// `parent`: id, or none. Throws errc::not_found where it isn't stored.
   LayerDraft(const StoreCore& core, const std::optional<Digest>& parent, Conformance conformance, Owners owners,
-             Report& report);
+             const Budget& budget, Report& report);
 
   /// Starts the tree. To be called in the thread that fills it.
   void open(bool umask_is_zero);

@@ -2,6 +2,9 @@
 
 #include <strata/error.hpp>
 
+#include "base/budget.hpp"
+
+#include <algorithm>
 #include <exception>
 #include <thread>
 
@@ -71,11 +74,25 @@ void check_digest(const std::optional<Digest>& expected, const Digest& found, co
                 std::string("its ") + what + " is " + found.to_string() + ", not " + expected->to_string());
 }
 
+/// A header must be able to hold the attributes that the budget allows; base64 and keywords make them longer.
+TarLimits limits_for(const Budget& budget) {
+  TarLimits limits;
+  limits.header_bytes = std::max(limits.header_bytes, add_capped(budget.entry_xattr_bytes, budget.entry_xattr_bytes));
+  return limits;
+}
+
+/// Before any of an entry's content is written: that all of it can be.
+void check_size(const TarEntry& entry, std::uint64_t offset, const Budget& budget) {
+  if (const std::uint64_t end = add_capped(offset, entry.stored_size); end > budget.tar_bytes)
+    throw_over_budget(budget, &Budget::tar_bytes, quoted(entry.path),
+                      "the layer's tar has " + std::to_string(end) + " bytes up to its end");
+}
+
 }  // namespace
 
 LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, RecipeWriter* recipe,
                                   const ExtractOptions& options, const Control& control, Report& report) {
-  TarReader reader(stream);
+  TarReader reader(stream, limits_for(options.budget));
   reader.set_report(&report);
   std::optional<RecipeObserver> observer;
   if (recipe != nullptr) reader.set_observer(&observer.emplace(*recipe));
@@ -92,6 +109,7 @@ LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, Rec
     ++progress.entries;
     progress.tar_bytes = reader.offset();
     tell();
+    check_size(*entry, reader.offset(), options.budget);
     if (!builder.add(*entry)) continue;
     if (recipe != nullptr && entry->stored_size != 0)
       recipe->begin_content(builder.content_ordinal(), builder.content_path(), entry->size,
@@ -121,6 +139,10 @@ LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, Rec
   builder.finish();
   if (recipe != nullptr) recipe->finish();
   return result;
+}
+
+std::vector<CompressionPolicy> known_codecs() {
+  return {CompressionPolicy::of<Gzip>(), CompressionPolicy::of<Zstd>(), CompressionPolicy::of<Uncompressed>()};
 }
 
 void with_zero_umask(const std::function<void(bool umask_is_zero)>& work) {

@@ -16,12 +16,16 @@ struct ExtractOptions {
   EndOfLayer end = EndOfLayer::proven;
   std::optional<Digest> expected_blob;
   std::optional<Digest> expected_diff_id;
+  Budget budget;  ///< as the stream and the builder were given it
 };
 
 /// Reads `stream` to its end into `builder` (whose finish() it calls) and, if given, `recipe`. Checks what was expected
 /// of the stream.
 LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, RecipeWriter* recipe,
                                   const ExtractOptions& options, const Control& control, Report& report);
+
+/// What can be read without a store, whose policies may know more.
+std::vector<CompressionPolicy> known_codecs();
 
 /// Runs `work` in a thread of its own whose umask is zero, so that files get their modes when they are created. `work`
 /// is told whether that could be had: a sandbox may forbid unshare(2). Exceptions come out here.

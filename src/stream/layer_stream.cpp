@@ -2,6 +2,7 @@
 
 #include <strata/error.hpp>
 
+#include "base/budget.hpp"
 #include "stream/read_ahead.hpp"
 
 #include <atomic>
@@ -73,6 +74,45 @@ class Intake final : public ByteSource {
   std::atomic<std::uint64_t> bytes_{0};
 };
 
+/// What is decoded, and what of the compressed stream that took: the ratio is looked at here, where no stage has run
+/// ahead of another, so that one layer meets one verdict.
+class Ratio final : public ByteSource {
+ public:
+  Ratio(ByteSource& compressed, const CompressionPolicy& codec, const Budget& budget)
+      : taken_(compressed), decoder_(codec.decode(taken_)), budget_(budget) {}
+
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t n = decoder_->read(into);
+    given_ += n;
+    // By division, since the product might be no number.
+    if (given_ > budget_.ratio_from && taken_.bytes != 0 && (given_ - 1) / taken_.bytes >= budget_.ratio)
+      throw_over_budget(budget_, &Budget::ratio, taken_.name(),
+                        std::to_string(taken_.bytes) + " bytes of it gave " + std::to_string(given_));
+    return n;
+  }
+  std::string name() const override { return taken_.name(); }
+  std::uint64_t trailing_bytes() const { return decoder_->trailing_bytes(); }
+
+ private:
+  struct Taken final : ByteSource {
+    explicit Taken(ByteSource& source) : from(source) {}
+    std::size_t read(std::span<std::byte> into) override {
+      const std::size_t n = from.read(into);
+      bytes += n;
+      return n;
+    }
+    std::optional<std::uint64_t> size() const override { return from.size(); }
+    std::string name() const override { return from.name(); }
+    ByteSource& from;
+    std::uint64_t bytes = 0;
+  };
+
+  Taken taken_;
+  std::unique_ptr<DecodingSource> decoder_;
+  const Budget& budget_;
+  std::uint64_t given_ = 0;
+};
+
 const CompressionPolicy& recognise(const Intake& intake, const std::vector<CompressionPolicy>& codecs) {
   const auto head = intake.head().first(std::min(recognition_size, intake.head().size()));
   if (head.empty())
@@ -91,15 +131,17 @@ const CompressionPolicy& recognise(const Intake& intake, const std::vector<Compr
 }  // namespace
 
 struct LayerStream::Impl {
-  Impl(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs, const Control& control)
-      : intake(source, hash.start(), control),
+  Impl(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs, const Control& control,
+       const Budget& limits)
+      : budget(limits),
+        intake(source, hash.start(), control),
         codec(recognise(intake, codecs)),
         diff_hash(hash.start()),
         compressed(codec.name != Uncompressed::name) {
     ByteSource* at = &intake;
     const bool threads = !intake.whole();
     if (threads) at = (reader = std::make_unique<ReadAhead>(*at)).get();
-    at = (decoder = codec.decode(*at)).get();
+    at = (decoder = std::make_unique<Ratio>(*at, codec, budget)).get();
     if (!threads) {
       tar = at;
       return;
@@ -115,6 +157,7 @@ struct LayerStream::Impl {
            })).get();
   }
 
+  Budget budget;
   Intake intake;
   const CompressionPolicy& codec;
   AnyHash diff_hash;
@@ -123,19 +166,21 @@ struct LayerStream::Impl {
   ByteSource* tar = nullptr;
   // Each reads from the one before it; they go in the opposite order.
   std::unique_ptr<ReadAhead> reader;
-  std::unique_ptr<DecodingSource> decoder;
+  std::unique_ptr<Ratio> decoder;
   std::unique_ptr<ReadAhead> decoded;
   std::unique_ptr<ReadAhead> digested;
 };
 
 LayerStream::LayerStream(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs,
-                         const Control& control)
-    : impl_(std::make_unique<Impl>(source, hash, codecs, control)) {}
+                         const Control& control, const Budget& budget)
+    : impl_(std::make_unique<Impl>(source, hash, codecs, control, budget)) {}
 LayerStream::~LayerStream() = default;
 
 std::size_t LayerStream::read(std::span<std::byte> into) {
   const std::size_t n = impl_->tar->read(into);
   impl_->tar_size += n;
+  if (impl_->tar_size > impl_->budget.tar_bytes)
+    throw_over_budget(impl_->budget, &Budget::tar_bytes, name(), "its tar has more bytes");
   if (impl_->compressed && !impl_->digested) impl_->diff_hash.update(into.first(n));
   return n;
 }

@@ -1,6 +1,7 @@
 // A layer as it comes from outside: recognised, decompressed and digested on the way.
 #pragma once
 
+#include <strata/budget.hpp>
 #include <strata/byte_stream.hpp>
 #include <strata/compression.hpp>
 #include <strata/digest.hpp>
@@ -17,10 +18,10 @@ namespace strata::detail {
 /// beside each other: reading and blob digest, decompression, diff id. Memory: a few MiB, whatever the layer's size.
 class LayerStream final : public ByteSource {
  public:
-  /// Reads the first bytes at once. Throws errc::bad_archive where no codec recognises them. `source` and `control`
-  /// outlive it.
+  /// Reads the first bytes at once. Throws errc::bad_archive where no codec recognises them. `source`, `codecs` and
+  /// `control` outlive it. Of the budget, the tar's size and the ratio are looked at here.
   LayerStream(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs,
-              const Control& control);
+              const Control& control, const Budget& budget);
   ~LayerStream() override;
 
   std::size_t read(std::span<std::byte> into) override;

@@ -9,8 +9,6 @@ namespace strata::detail {
 
 namespace {
 
-constexpr std::size_t write_piece =
-    128U << 10;                   // larger writes were several times slower on ext4 (docs/performance.md)
 constexpr int max_symlinks = 40;  // as the kernel's own limit
 
 mode_t type_bits(TarType type) {
@@ -28,13 +26,20 @@ mode_t type_bits(TarType type) {
   }
 }
 
+/// What attributes that are kept until the end take, about: a map's node is five words and two strings.
+std::uint64_t memory_of(const Attributes& attributes) {
+  std::uint64_t bytes = sizeof attributes;
+  for (const auto& [name, value] : attributes.xattrs)
+    bytes += 5 * sizeof(void*) + 2 * sizeof(std::string) + name.size() + value.size();
+  return bytes;
+}
+
 }  // namespace
 
 TreeBuilder::TreeBuilder(int directory, int kept, const BuilderOptions& options, Report& report)
     : options_(options), report_(report), directory_(directory), kept_(kept) {
-  // What new files would inherit from where the directory stands: a group by its set-group-id bit, an ACL.
-  if (sys::fchmod(directory_, 0700) != 0) throw_errno(errno, "prepare", "the tree's directory");
-  (void)sys::fremovexattr(directory_, "system.posix_acl_default");
+  index_.limit(&options_.budget);
+  prepare();
 }
 
 void TreeBuilder::odd(const char* rule, std::string_view path, const std::string& action) {
@@ -43,18 +48,9 @@ void TreeBuilder::odd(const char* rule, std::string_view path, const std::string
   report_.add(rule, std::string(path), action);
 }
 
-int TreeBuilder::descriptor(Id directory) {
-  if (directory == LayerIndex::root) return directory_;
-  for (const CachedDescriptor& cached : descriptors_)
-    if (cached.node == directory && cached.fd) return cached.fd.get();
-  const std::string path = index_.path(directory);
-  CachedDescriptor& slot = descriptors_[next_descriptor_++ % descriptors_.size()];
-  slot.fd = open_beneath(directory_, path, O_PATH | O_DIRECTORY, path);
-  slot.node = directory;
-  return slot.fd.get();
-}
-
-void TreeBuilder::check_depth(const std::string& directory) {
+/// `holds`: something will be in it.
+void TreeBuilder::check_depth(const std::string& directory, bool holds) const {
+  meter_.depth(directory, holds);
   if (directory.size() > 4095)
     throw_error(errc::limit_exceeded, "use the directory", quoted(directory.substr(0, 64) + "…"),
                 "symlinks lead to where paths are longer than 4,095 bytes");
@@ -64,6 +60,13 @@ bool TreeBuilder::add(const TarEntry& entry) {
   ++order_;
   for (const std::string& name : entry.global_headers) wish_for_parents(name);
   split_entry_path(entry.path, "entry", path_);
+  meter_.entry(entry, path_);
+  const bool wanted = place(entry);
+  meter_.memory(index_.memory() + kept_bytes_, entry.path);
+  return wanted;
+}
+
+bool TreeBuilder::place(const TarEntry& entry) {
   if (path_.absolute) odd("A22", entry.path, "the name is absolute: taken from the root of the layer");
   if (path_.climbs) odd("A22", entry.path, "the name has '..' in it: taken as it leads inside the root");
   auto& names = path_.names;
@@ -133,10 +136,12 @@ Attributes TreeBuilder::filtered(const TarEntry& entry) {
 
 void TreeBuilder::set_attributes(Id directory, Attributes attributes) {
   Node& node = index_[directory];
+  kept_bytes_ += memory_of(attributes);
   if (node.extra == LayerIndex::none) {
     node.extra = static_cast<std::uint32_t>(attributes_.size());
     attributes_.push_back(std::move(attributes));
   } else {
+    kept_bytes_ -= memory_of(attributes_[node.extra]);
     attributes_[node.extra] = std::move(attributes);
   }
 }
@@ -155,8 +160,7 @@ void TreeBuilder::add_directory(const TarEntry& entry, Id parent, std::string_vi
   if (!index_[id].on_disk()) {
     // The final mode at once where it lets us work inside; set-id bits would be inherited, and wait.
     const std::uint32_t mode = (attributes.mode & 0700) == 0700 ? attributes.mode & 0777 : 0700;
-    if (sys::mkdirat(descriptor(parent), std::string(name).c_str(), mode) != 0)
-      throw_errno(errno, "create the directory", quoted(entry.path));
+    create_directory(parent, std::string(name), mode, entry.path);
   }
   index_[id].kind = Kind::directory;
   index_[id].order = order_;
@@ -184,11 +188,7 @@ bool TreeBuilder::add_other(const TarEntry& entry, Id parent, std::string_view n
 }
 
 bool TreeBuilder::add_file(const TarEntry& entry, Id node, Attributes attributes) {
-  const std::string name = index_.name(node);
-  const std::uint32_t mode = attributes.mode & 0777;
-  open_file_.reset(
-      sys::openat(descriptor(index_[node].parent), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
-  if (!open_file_) throw_errno(errno, "create the file", quoted(entry.path));
+  create_file(node, attributes.mode & 0777, entry.path);
   index_[node].kind = Kind::file;
   open_node_ = node;
   open_path_ = entry.path;
@@ -204,56 +204,29 @@ bool TreeBuilder::add_file(const TarEntry& entry, Id node, Attributes attributes
   return true;
 }
 
-void TreeBuilder::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const std::size_t piece = std::min(bytes.size(), write_piece);
-    const ssize_t n = open_holes_ ? sys::pwrite(open_file_.get(), bytes.data(), piece, static_cast<off_t>(open_offset_))
-                                  : sys::write(open_file_.get(), bytes.data(), piece);
-    if (n < 0) throw_errno(errno, "write the file", quoted(open_path_));
-    open_offset_ += static_cast<std::uint64_t>(n);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-}
-
-void TreeBuilder::hole(std::uint64_t size) {
-  open_offset_ += size;
-  open_holes_ = true;
-}
-
-void TreeBuilder::close() {
-  if (open_holes_ && sys::ftruncate(open_file_.get(), static_cast<off_t>(open_offset_)) != 0)
-    throw_errno(errno, "set the size of", quoted(open_path_));
-  setter().set_file(open_file_.get(), open_attributes_, created(open_attributes_.mode & 0777), open_path_);
-  open_file_.reset();
-}
-
 void TreeBuilder::add_special(const TarEntry& entry, Id node, const Attributes& attributes) {
-  const std::string name = index_.name(node);
-  const int dir = descriptor(index_[node].parent);
   const mode_t type = type_bits(entry.type);
   if (type == S_IFLNK) {
     if (entry.link.empty() || entry.link.size() > 4095)
       throw_error(errc::bad_archive, "create the symlink", quoted(entry.path),
                   entry.link.empty() ? "it has no target" : "its target is longer than 4,095 bytes");
-    if (sys::symlinkat(entry.link.c_str(), dir, name.c_str()) != 0)
-      throw_errno(errno, "create the symlink", quoted(entry.path));
+    create_symlink(node, entry);
     index_[node].kind = Kind::symlink;
     index_[node].extra = static_cast<std::uint32_t>(targets_.size());
     targets_.push_back(entry.link);
+    kept_bytes_ += sizeof(std::string) + entry.link.size();
   } else {
-    const dev_t device = type == S_IFIFO ? 0 : makedev(entry.device_major, entry.device_minor);
-    if (sys::mknodat(dir, name.c_str(), type | (attributes.mode & 0777), device) != 0) {
-      // Devices but 0:0 need CAP_MKNOD in the first user namespace.
-      if (errno != EPERM || type == S_IFIFO) throw_errno(errno, "create the device", quoted(entry.path));
+    if (!create_device(node, type | (attributes.mode & 0777), entry)) {
       odd("A19", entry.path, "this user can't create devices: recorded, but not in the tree");
       missing_.push_back(index_.path(node));
+      kept_bytes_ += sizeof(std::string) + missing_.back().size();
       plain_ = false;
       index_[node].whiteout = true;  // what it replaces below is gone all the same
       return;
     }
     index_[node].kind = Kind::file;
   }
-  setter().set_node(dir, name, type, attributes, entry.path);
+  set_attributes_of(node, type, attributes, entry.path);
 }
 
 void TreeBuilder::add_hardlink(const TarEntry& entry, Id node) {
@@ -272,36 +245,12 @@ void TreeBuilder::add_hardlink(const TarEntry& entry, Id node) {
   } else {
     plain_ = false;
     pending_.push_back({node, entry.link, std::move(attributes)});
+    kept_bytes_ += sizeof(PendingLink) + entry.link.size() + memory_of(pending_.back().attributes);
   }
 }
 
-/// A hardlink's header describes the file that it links to. Writers say there what they said before; where they don't,
-/// the later entry counts (A14).
-void TreeBuilder::describe_link(Id node, const Attributes& attributes) {
-  const int dir = descriptor(index_[node].parent);
-  const std::string name = index_.name(node);
-  const std::optional<Metadata> now = try_stat(dir, name);
-  if (!now || now->is_symlink()) return;
-  Attributes changed = attributes;
-  if (now->uid == changed.uid && now->gid == changed.gid && (now->mode & 07777) == changed.mode &&
-      now->mtime == changed.mtime)
-    return;
-  plain_ = false;
-  // Attributes that it doesn't mention stay; a change of owner would take capabilities away.
-  for (auto& [attribute, value] : read_xattrs(dir, name)) changed.xattrs.emplace(attribute, std::move(value));
-  // What shall be this process's own, set_node takes for just created, and so for its own already.
-  const bool mine = changed.uid == ::geteuid() && changed.gid == ::getegid();
-  if (mine && (now->uid != changed.uid || now->gid != changed.gid))
-    if (sys::fchownat(dir, name.c_str(), ::geteuid(), ::getegid(), AT_SYMLINK_NOFOLLOW) != 0)
-      throw_errno(errno, "set the owner of", quoted(index_.path(node)));
-  setter().set_node(dir, name, now->mode & S_IFMT, changed, index_.path(node));
-}
-
 void TreeBuilder::make_link(Id node, Id target) {
-  const int to = descriptor(index_[node].parent);
-  const int from = descriptor(index_[target].parent);
-  if (sys::linkat(from, index_.name(target).c_str(), to, index_.name(node).c_str(), 0) != 0)
-    throw_errno(errno, "link " + quoted(index_.path(node)) + " to", quoted(index_.path(target)));
+  create_link(node, target);
   index_[node].kind = index_[target].kind;
   if (index_[target].kind == Kind::symlink) index_[node].extra = index_[target].extra;
 }
@@ -310,8 +259,7 @@ void TreeBuilder::make_implied(Id node) {
   const Id parent = index_[node].parent;
   plain_ = false;
   if (!index_[parent].on_disk()) make_implied(parent);
-  if (sys::mkdirat(descriptor(parent), index_.name(node).c_str(), 0755) != 0)
-    throw_errno(errno, "create the directory", quoted(index_.path(node)));
+  create_directory(parent, index_.name(node), 0755, index_.path(node));
   index_[node].kind = Kind::implied;
   index_[node].extra = LayerIndex::none;
 }
@@ -400,7 +348,7 @@ TreeBuilder::Id TreeBuilder::directory_for(std::span<const std::string_view> par
     at = id;
   }
   // Without symlinks the entry's own path was measured; with them a layer could go ever deeper.
-  if (links != 0) check_depth(index_.path(at));
+  if (links != 0) check_depth(index_.path(at), true);
   if (create) {
     last_parents_.assign(parents.begin(), parents.end());
     last_directory_ = at;
@@ -453,26 +401,8 @@ void TreeBuilder::clear(Id node) {
   cleared.content = cleared.extra = LayerIndex::none;
 }
 
-void TreeBuilder::remove_from_disk(Id node) {
-  const std::string name = index_.name(node);
-  const int dir = descriptor(index_[node].parent);
-  const std::uint32_t content = index_[node].content;
-  if (index_[node].kind == Kind::file)
-    if (const auto metadata = try_stat(dir, name); metadata && metadata->is_file() && metadata->links == 1)
-      bytes_ -= metadata->size;
-  if (content != LayerIndex::none && kept_ >= 0) {
-    // The tar still has this content, and export must give it back.
-    if (sys::renameat2(dir, name.c_str(), kept_, std::to_string(content).c_str(), 0) != 0)
-      throw_errno(errno, "set aside", quoted(index_.path(node)));
-    return;
-  }
-  if (sys::unlinkat(dir, name.c_str(), index_[node].is_directory() ? AT_REMOVEDIR : 0) != 0)
-    throw_errno(errno, "replace", quoted(index_.path(node)));
-  for (CachedDescriptor& cached : descriptors_)
-    if (cached.node == node) cached = {};
-}
-
 void TreeBuilder::finish() {
+  index_.limit(nullptr);  // what is still to come is of the layers below
   // A hardlink to a later entry. Chains are followed to their end, so each link is made once.
   std::map<Id, const PendingLink*> by_node;
   for (const PendingLink& link : pending_)
@@ -503,38 +433,5 @@ void TreeBuilder::finish() {
 }
 
 void TreeBuilder::seal(Marks marks) { seal_directory(LayerIndex::root, marks); }
-
-void TreeBuilder::seal_directory(Id node, Marks marks) {
-  const std::string path = index_.path(node);
-  check_depth(path);
-  index_.for_each_child(node, [&](Id child) {
-    const Node& c = index_[child];
-    if (c.is_directory()) {
-      seal_directory(child, marks);
-    } else if (c.kind == Kind::nothing && c.whiteout && marks == Marks::written) {
-      // Any user may create 0:0 (Linux 5.8).
-      if (sys::mknodat(descriptor(node), index_.name(child).c_str(), S_IFCHR, 0) != 0)
-        throw_errno(errno, "create the whiteout", quoted(index_.path(child)));
-    }
-  });
-  if (index_[node].opaque && marks == Marks::written) {
-    const FileDescriptor directory(sys::openat(descriptor(node), ".", O_RDONLY | O_DIRECTORY));
-    const std::string name = std::string(overlay_prefix(options_.form)) + "opaque";
-    if (!directory || sys::fsetxattr(directory.get(), name.c_str(), "y", 1, 0) != 0)
-      throw_errno(errno, "mark as opaque", quoted(path), "",
-                  "a store of this union form needs a filesystem and a user that can set " + name);
-  }
-  Attributes fallback;  // of a directory that nobody describes (A11)
-  if (::geteuid() != 0) fallback.uid = ::geteuid(), fallback.gid = ::getegid();
-  fallback.mtime = earliest_;
-  const Attributes* attributes = this->attributes(node);
-  if (attributes == nullptr) attributes = &fallback;
-  if (node == LayerIndex::root) {
-    setter().replace_directory(directory_, *attributes, "/");
-    ObjectSetter::set_times(directory_, ".", attributes->mtime, "/");
-  } else {
-    setter().set_node(descriptor(index_[node].parent), index_.name(node), S_IFDIR, *attributes, path);
-  }
-}
 
 }  // namespace strata::detail

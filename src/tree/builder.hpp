@@ -12,12 +12,14 @@
 // Every access is one name relative to a directory descriptor, and never follows a symlink.
 #pragma once
 
+#include <strata/budget.hpp>
 #include <strata/file_descriptor.hpp>
 #include <strata/report.hpp>
 #include <strata/tar.hpp>
 #include <strata/whiteout.hpp>
 
 #include "tree/attributes.hpp"
+#include "tree/budget_meter.hpp"
 #include "tree/entry_path.hpp"
 #include "tree/layer_index.hpp"
 #include "tree/merged_view.hpp"
@@ -37,6 +39,8 @@ struct BuilderOptions {
   UnionForm form = UnionForm::overlay_trusted;
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
+  /// What the layer may use; none where the layer is this process's own.
+  Budget budget = Budget::none();
   /// A lower file is brought into the tree by a hardlink to it instead of a copy: for plain directories, where both
   /// become one.
   bool link_lower = false;
@@ -53,8 +57,9 @@ class TreeBuilder {
   using Node = LayerIndex::Node;
   using Kind = LayerIndex::Kind;
 
-  /// `directory`: empty. `kept`: an empty directory for content that later entries replace (the recipe needs it), or
-  /// -1.
+  /// `directory`: empty; or -1: nothing is written, the entries are only judged. Such a builder goes as far as finish()
+  /// and needs(), and finds what is wrong with a layer, not what this user or a filesystem couldn't do. `kept`: an
+  /// empty directory for content that later entries replace (the recipe needs it), or -1.
   TreeBuilder(int directory, int kept, const BuilderOptions& options, Report& report);
   TreeBuilder(const TreeBuilder&) = delete;
   TreeBuilder& operator=(const TreeBuilder&) = delete;
@@ -72,6 +77,8 @@ class TreeBuilder {
   std::string content_path() const { return index_.path(open_node_); }
 
   void finish();
+  /// What the layer, as it is after finish(), must find below it: added to `found`.
+  void needs(Report& found) const;
   /// Settles what depends on lower layers. `lower` is what the layer is put upon.
   void resolve(const MergedView& lower);
   /// Whether the tree would be the same on any lower layers; to be asked before resolve().
@@ -110,6 +117,7 @@ class TreeBuilder {
   };
 
   // builder.cpp: entries as they come
+  bool place(const TarEntry& entry);
   void add_directory(const TarEntry& entry, Id parent, std::string_view name);
   bool add_other(const TarEntry& entry, Id parent, std::string_view name);
   bool add_file(const TarEntry& entry, Id node, Attributes attributes);
@@ -118,22 +126,34 @@ class TreeBuilder {
   void make_implied(Id node);
   void wish_for_parents(const std::string& path);
   void make_link(Id node, Id target);
-  void describe_link(Id node, const Attributes& attributes);
   void clear(Id node);
-  void remove_from_disk(Id node);
   Attributes filtered(const TarEntry& entry);
   void set_attributes(Id directory, Attributes attributes);
-  static void check_depth(const std::string& directory);
+  void check_depth(const std::string& directory, bool holds) const;
   void odd(const char* rule, std::string_view path, const std::string& action);
   void push_target(std::vector<std::string>& names, Id symlink, int& links);
   Id directory_for(std::span<const std::string_view> names, bool create);
   std::optional<Id> lookup(const std::string& path);
+
+  // on_disk.cpp: what is done to the directory
+  bool judges() const { return directory_ < 0; }
   const ObjectSetter& setter() const { return setter_; }
   std::uint32_t created(std::uint32_t mode) const { return options_.umask_is_zero ? mode : ~std::uint32_t{0}; }
+  void prepare();
+  void create_directory(Id parent, const std::string& name, std::uint32_t mode, const std::string& shown);
+  void create_file(Id node, std::uint32_t mode, const std::string& shown);
+  void create_symlink(Id node, const TarEntry& entry);
+  bool create_device(Id node, mode_t mode, const TarEntry& entry);
+  void create_link(Id node, Id target);
+  void set_attributes_of(Id node, mode_t type, const Attributes& attributes, const std::string& shown);
+  void describe_link(Id node, const Attributes& attributes);
+  void remove_from_disk(Id node);
+  void seal_directory(Id node, Marks marks);
 
   // resolve.cpp: against what is below
   void drop_wishes(const MergedView& lower);
   using Low = std::optional<MergedView::Entry>;
+  void directory_needs(Id node, bool hidden, Report& found) const;
   bool find_needs(Id node);
   Low lower_child(Id child, const Low& low, const MergedView& lower) const;
   Low lower_of(Id node, const MergedView& lower) const;
@@ -151,11 +171,9 @@ class TreeBuilder {
   void settle(Id node, const Low& low, const MergedView& lower);
   void settle_marks(Id node, bool parent_opaque, const Low& low, const MergedView& lower);
 
-  // builder.cpp
-  void seal_directory(Id node, Marks marks);
-
   BuilderOptions options_;
   Report& report_;
+  BudgetMeter meter_{options_.budget};
   int directory_;
   int kept_;
   LayerIndex index_;
@@ -171,6 +189,7 @@ class TreeBuilder {
   std::uint32_t order_ = 0;
   std::uint32_t contents_ = 0;
   std::uint64_t bytes_ = 0;
+  std::uint64_t kept_bytes_ = 0;  // what is remembered besides the index, about
   Timestamp earliest_{INT64_MAX, 0};
   bool depends_ = false;
   bool plain_ = true;

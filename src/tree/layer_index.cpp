@@ -2,6 +2,8 @@
 
 #include <strata/error.hpp>
 
+#include "base/budget.hpp"
+
 #include <xxhash.h>
 
 #include <random>
@@ -35,6 +37,11 @@ LayerIndex::Id LayerIndex::get(Id parent, std::string_view name) {
   if (const Id found = child(parent, name); found != none) return found;
   if (nodes_.size() >= none - 1 || names_.size() + name.size() > ~std::uint32_t{0})
     throw_error(errc::limit_exceeded, "read the layer", quoted(name), "it has more names than a layer can have");
+  if (budget_ != nullptr && nodes_.size() > budget_->entries) {  // the root is one of them
+    const std::string above = path(parent);
+    throw_over_budget(*budget_, &Budget::entries, quoted(above + (above.empty() ? "" : "/") + std::string(name)),
+                      "it is name " + std::to_string(nodes_.size()) + ", directories without entries counted");
+  }
   const Id id = static_cast<Id>(nodes_.size());
   Node& node = nodes_.emplace_back();
   node.name_offset = static_cast<std::uint32_t>(names_.size());

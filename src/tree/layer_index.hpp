@@ -3,6 +3,7 @@
 // of the stream.
 #pragma once
 
+#include <strata/budget.hpp>
 #include <strata/tar.hpp>
 
 #include <cstdint>
@@ -52,13 +53,21 @@ class LayerIndex {
 
   LayerIndex();
 
+  /// From now on, get() refuses to make more names than `budget.entries`; the budget outlives the index.
+  void limit(const Budget* budget) { budget_ = budget; }
+  /// Bytes that it takes.
+  std::uint64_t memory() const {
+    return nodes_.capacity() * sizeof(Node) + names_.capacity() + table_.capacity() * sizeof(Id);
+  }
+
   Node& operator[](Id id) { return nodes_[id]; }
   const Node& operator[](Id id) const { return nodes_[id]; }
   std::string name(Id id) const { return std::string(names_, nodes_[id].name_offset, nodes_[id].name_size); }
   /// Of the root: "".
   std::string path(Id id) const;
   Id child(Id parent, std::string_view name) const;
-  /// The child of that name, made (as Kind::nothing) where there is none. `name` has at most 255 bytes.
+  /// The child of that name, made (as Kind::nothing) where there is none. `name` has at most 255 bytes. Throws
+  /// errc::limit_exceeded.
   Id get(Id parent, std::string_view name);
   /// Calls `visit(child)` for each child, newest first. `visit` may detach the child that it is given.
   template <class Visit>
@@ -86,6 +95,7 @@ class LayerIndex {
   std::vector<Id> table_;  // open addressing over (parent, name); a detached node keeps its slot, and matches nothing
   std::size_t used_ = 0;
   std::uint64_t seed_ = 0;
+  const Budget* budget_ = nullptr;  ///< of names that may still be made
 };
 
 }  // namespace strata::detail

@@ -73,6 +73,28 @@ bool TreeBuilder::self_contained() {
   return pending_.empty() && !find_needs(LayerIndex::root);
 }
 
+/// Beneath what the layer itself hides, nothing is below that could be needed.
+void TreeBuilder::directory_needs(Id node, bool hidden, Report& found) const {
+  hidden = hidden || index_[node].opaque;
+  std::vector<Id> children;
+  index_.for_each_child(node, [&](Id child) { children.push_back(child); });
+  for (auto child = children.rbegin(); child != children.rend(); ++child) {
+    const Node& c = index_[*child];
+    const bool leads = c.kind == Kind::nothing && (c.opaque || c.first_child != LayerIndex::none);
+    if (c.kind == Kind::implied && c.needed)
+      found.add("A12", index_.path(*child), "a symlink of this layer leads there: it must be a directory below");
+    else if ((c.kind == Kind::implied || leads) && !hidden && !c.whiteout)
+      found.add("A11", index_.path(*child), "it has no entry of its own: it is as the directory below");
+    directory_needs(*child, hidden || c.whiteout, found);
+  }
+}
+
+void TreeBuilder::needs(Report& found) const {
+  directory_needs(LayerIndex::root, false, found);
+  for (const PendingLink& link : pending_)
+    found.add("A14", index_.path(link.node), "a hardlink to " + quoted(link.target) + ", which must be a file below");
+}
+
 /// Marks the nodes that depend on what is below, and those that lead to them.
 bool TreeBuilder::find_needs(Id node) {
   const Node& n = index_[node];
@@ -343,9 +365,13 @@ void TreeBuilder::bring_up(Id node, const MergedView::Entry& entry, const Merged
       return;
     if (errno != EXDEV && errno != EMLINK) throw_errno(errno, "link to", quoted(path));
   }
+  if (entry.metadata.is_file()) {
+    const std::uint64_t size = entry.metadata.size;
+    meter_.content(index_.path(node), std::min<std::uint64_t>(size, entry.metadata.blocks * 512), size);
+    bytes_ += size;
+  }
   copy_file(lower, entry, dir, name, setter());
   copied_.push_back(index_.path(node));
-  if (entry.metadata.is_file()) bytes_ += entry.metadata.size;
 }
 
 /// The other names of a lower file stay one file with it. They can be anywhere in the tree that has it.

@@ -406,6 +406,23 @@ refused "a tar without an end" import unmarked.tar
 run 0 import unmarked.tar --allow-unmarked-end && check "taken where that is allowed, with a note" grep -q '^note: ' err
 run 0 remove "$(out)"
 
+section "a layer over its budget leaves the store as it was"
+run 0 import --help && check "help lists the limits" grep -q '^ *file_bytes=64G$' out
+refused "too many entries" import cut.tar --limit entries=1 && check "the limit and what raises it" \
+  grep -q 'entries=1); raise entries in the budget' err
+refused "too large a file" import cut.tar --limit depth=none --limit file_bytes=1K && check "the file is named" \
+  grep -q "'./doc/random'" err
+for layer in cut.tar cut.tar.gz; do refused "too large a tar" import $layer --limit tar_bytes=10K; done
+head -c 20M /dev/zero >zeros && tar --create --file=- zeros | gzip -n >bomb.tar.gz
+refused "a bomb" import bomb.tar.gz --limit ratio_from=1M && check "by its ratio" grep -q 'ratio=200' err
+run 0 import bomb.tar.gz --limit ratio_from=1M --limit ratio=1100 && run 0 remove "$(out)"
+before=$(tree applied)
+"$layerctl" apply applied --limit name_bytes=3 <change.tar >out 2>err
+check "apply has them too" test $? = 1 -a "$(wc -l <err)" = 1 -a "$before" = "$(tree applied)"
+for bad in entries entries= entries=-1 entries=1K file_bytes=1X file_bytes=99999999999T nothing=1 =1; do
+  run 2 import cut.tar --limit "$bad"
+done
+
 section "an interrupted import leaves the store as it was"
 before=$(contents)
 mkfifo slow

@@ -1,0 +1,76 @@
+#include "limits.hpp"
+
+#include <strata/error.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+namespace layerctl {
+
+namespace {
+
+constexpr std::string_view suffixes = "KMGT";
+
+/// Sets the limit that "NAME=VALUE" means. Returns what is wrong with it, or nothing.
+std::string set(strata::Budget& budget, std::string_view text) {
+  const std::size_t equals = std::min(text.find('='), text.size());
+  const std::string_view name = text.substr(0, equals);
+  std::string_view value = text.substr(std::min(equals + 1, text.size()));
+  const auto limits = strata::budget_limits();
+  const auto limit = std::ranges::find(limits, name, &strata::BudgetLimit::name);
+  if (limit == limits.end()) return "there is no limit " + strata::quoted(name);
+  std::uint64_t number = strata::Budget::unlimited;
+  if (value != "none") {
+    unsigned shift = 0;
+    if (limit->bytes && !value.empty())
+      if (const std::size_t suffix = suffixes.find(value.back()); suffix != suffixes.npos) {
+        shift = 10 * (static_cast<unsigned>(suffix) + 1);
+        value.remove_suffix(1);
+      }
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size() || number << shift >> shift != number)
+      return "the limit " + std::string(name) + " is a number" +
+             (limit->bytes ? " of bytes (K, M, G and T are powers of 1,024)" : "") + ", or none";
+    number <<= shift;
+  }
+  budget.*limit->value = number;
+  return "";
+}
+
+/// A default as it would be given.
+std::string written(const strata::BudgetLimit& limit, std::uint64_t number) {
+  std::size_t suffix = 0;
+  if (limit.bytes)
+    for (; suffix < suffixes.size() && number != 0 && number % 1024 == 0; ++suffix) number /= 1024;
+  return std::to_string(number) + (suffix == 0 ? "" : std::string(1, suffixes[suffix - 1]));
+}
+
+}  // namespace
+
+strata::Budget Limits::budget() const {
+  strata::Budget budget;
+  for (const std::string& text : given) set(budget, text);
+  return budget;
+}
+
+void add_limits(CLI::App& command, Limits& limits) {
+  command
+      .add_option("--limit", limits.given,
+                  "What the layer may use; repeatable. VALUE is a number, of bytes also with K, M, G or T, or none")
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false)
+      ->check([](const std::string& text) {
+        strata::Budget budget;
+        return set(budget, text);
+      });
+  const strata::Budget defaults;
+  std::string names = "Limits, as they are without --limit:";
+  for (const strata::BudgetLimit& limit : strata::budget_limits())
+    names += "\n  " + std::string(limit.name) + "=" + written(limit, defaults.*limit.value);
+  command.footer(names);
+}
+
+}  // namespace layerctl
