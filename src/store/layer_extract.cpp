@@ -67,6 +67,14 @@ void check_end(TarEnd end, bool proven, const ExtractOptions& options, const std
                 "give its digest, or allow an unmarked end, if it is whole");
 }
 
+/// The reader reports and goes on; what it reports is for strict to refuse.
+void refuse_notes(const Report& notes, const std::string& name) {
+  if (notes.empty()) return;
+  const Event& first = notes.events().front();
+  throw_error(errc::refused, "accept the entry", first.path.empty() ? "of " + name : quoted(first.path), first.action,
+              "rule " + first.rule);
+}
+
 void check_digest(const std::optional<Digest>& expected, const Digest& found, const char* what,
                   const std::string& name) {
   if (expected && *expected != found)
@@ -93,7 +101,9 @@ void check_size(const TarEntry& entry, std::uint64_t offset, const Budget& budge
 LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, RecipeWriter* recipe,
                                   const ExtractOptions& options, const Control& control, Report& report) {
   TarReader reader(stream, limits_for(options.budget));
-  reader.set_report(&report);
+  const bool strict = options.conformance == Conformance::strict;
+  Report notes;
+  reader.set_report(strict ? &notes : &report);
   std::optional<RecipeObserver> observer;
   if (recipe != nullptr) reader.set_observer(&observer.emplace(*recipe));
   Progress progress{.total_bytes = stream.blob_total().value_or(0)};
@@ -109,6 +119,7 @@ LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, Rec
     ++progress.entries;
     progress.tar_bytes = reader.offset();
     tell();
+    refuse_notes(notes, stream.name());
     check_size(*entry, reader.offset(), options.budget);
     if (!builder.add(*entry)) continue;
     if (recipe != nullptr && entry->stored_size != 0)
@@ -127,11 +138,12 @@ LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, Rec
   LayerStream::Result result = stream.finish();
   const bool proven = result.compressed || options.expected_blob || options.expected_diff_id;
   check_end(reader.end(), proven, options, stream.name());
+  refuse_notes(notes, stream.name());
   if (reader.end() == TarEnd::unmarked && result.tar_size == 0)
     throw_error(errc::bad_archive, "read a layer from", stream.name(), "it is empty");
   if (result.trailing_bytes != 0) {
     const std::string what = std::to_string(result.trailing_bytes) + " bytes follow the compressed stream: ignored";
-    if (options.conformance == Conformance::strict) throw_error(errc::refused, "accept", stream.name(), what);
+    if (strict) throw_error(errc::refused, "accept", stream.name(), what);
     report.add(result.codec, "", what);
   }
   check_digest(options.expected_blob, result.blob, "digest", stream.name());

@@ -194,6 +194,26 @@ TEST_CASE("Bad input is an error and leaves the store as it was") {
   CHECK(f.state() == before);
 }
 
+TEST_CASE("Strict refuses what is odd in the tar itself, too") {
+  const std::string good = layer({file("f")});
+  const std::vector<std::string> odd = {
+      layer({entry('Z', "unknown", "0000644", "x")}),
+      layer({file("f")}).substr(0, 1024) + TarBuilder().pax({{"comment", "of nothing"}}).end().bytes,
+      good + std::string(512, 'x'),
+  };
+  for (const std::string& tar : odd) {
+    Fixture f;
+    const std::string before = f.state();
+    CHECK(code_of([&] { f.import(tar, {.conformance = Conformance::strict}); }) == errc::refused);
+    CHECK(f.state() == before);
+    const ImportedLayer imported = f.import(tar);
+    CHECK(imported.report.total() == 1);
+    CHECK(imported.report.events().at(0).rule == "tar");
+  }
+  Fixture f;
+  f.import(good, {.conformance = Conformance::strict});
+}
+
 TEST_CASE("A tar without an end marker needs another proof of its end") {
   Fixture f;
   const std::string unmarked = base.substr(0, base.size() - 1024);
