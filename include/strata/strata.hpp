@@ -15,6 +15,7 @@
 #include <strata/hash.hpp>
 #include <strata/layer.hpp>
 #include <strata/layer_store.hpp>
+#include <strata/lint.hpp>
 #include <strata/mount/kernel_overlay.hpp>
 #include <strata/mount_plan.hpp>
 #include <strata/mounter.hpp>

@@ -347,6 +347,7 @@ layer("dotdot_inside.tar", ["ok", "a/../../escaped"])
 layer("through.tar", [("out", tarfile.SYMTYPE, "../../../../../../.."), "out" "/../../escaped"])
 layer("link.tar", [("here", tarfile.LNKTYPE, "../../etc/passwd")])
 layer("bare.tar", [".wh."])
+layer("needs.tar", [("here", tarfile.LNKTYPE, "etc/passwd")])
 PYTHON
 run 0 import odd.tar && check "a note" grep -q '^note: A9 .*wh.aufs.*: ' err && odd=$(out)
 run 0 remove "$odd"
@@ -359,6 +360,21 @@ run 0 import very_odd.tar && check "at most fifty, and how many more" same \
 run 0 remove "$odd"
 run 0 --json import odd.tar && check "as JSON" same "$(jq -r '.events[0].rule' out)" A9
 run 0 remove "$(jq -r .id out)"
+
+section "lint"
+run 0 lint app.tar && check "clean" grep -q "^clean: .* $app_diff$" out && check "and silent" test ! -s err
+cat base.tar.gz | "$layerctl" lint - --json >out 2>err && check "from a pipe, as JSON" same \
+  "$(jq -r '.verdict, .diff_id, .odd_total' out | xargs)" "clean $base 0"
+run 1 lint odd.tar && check "what is odd" grep -q '^odd A9 .wh..wh.aufs: ' out && check "says which" grep -q '(odd: 1 ' err
+run 1 lint very_odd.tar --json && check "as JSON" same "$(jq -r '.verdict, .odd_total, .odd[69].rule' out | xargs)" "odd 70 A9"
+for bad in dotdot.tar bare.tar through.tar link.tar; do
+  run 1 lint "$bad" && check "$bad is broken" grep -q '^layerctl: broken: cannot ' err
+done
+run 1 lint dotdot.tar --json && check "as JSON" same "$(jq -r '.verdict, (.error | length > 9)' out | xargs)" "broken true"
+run 1 lint app.tar --limit entries=1 && check "over its budget" grep -q 'entries=1' err
+run 0 lint needs.tar && check "what it needs from below" grep -q '^needs A14 here: .*etc/passwd' out
+run 1 lint missing.tar
+check "nothing is written" test -z "$(ls -A store/staging)"
 
 section "owners"
 mkdir owned && echo mine >owned/file
