@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   add_container_commands(app, session);
   add_diff_command(app, session);
   add_directory_commands(app, session);
+  add_explain_command(app, session);
   add_lint_command(app, session);
   add_doctor_command(app, session);
 

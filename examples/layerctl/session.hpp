@@ -85,6 +85,7 @@ void add_export_command(CLI::App& app, Session& session);
 void add_diff_command(CLI::App& app, Session& session);
 void add_container_commands(CLI::App& app, Session& session);
 void add_directory_commands(CLI::App& app, Session& session);
+void add_explain_command(CLI::App& app, Session& session);
 void add_lint_command(CLI::App& app, Session& session);
 void add_doctor_command(CLI::App& app, Session& session);
 

@@ -14,6 +14,7 @@
 #include <strata/compression.hpp>
 #include <strata/concepts.hpp>
 #include <strata/container.hpp>
+#include <strata/explain.hpp>
 #include <strata/export.hpp>
 #include <strata/hash.hpp>
 #include <strata/layer.hpp>
@@ -142,6 +143,12 @@ class STRATA_API LayerStoreBase {
   /// Writes the whole chain as one plain root filesystem into `directory`, which must be empty or absent. Whiteouts are
   /// resolved, hardlinks and holes kept. After an error or a crash: an incomplete directory.
   void unpack(const Digest& id, const boost::filesystem::path& directory, const Control& control = {}) const;
+
+  /// Why a path of the chain is what it is. The path is as people give it: a leading '/', '.' and '..' are understood,
+  /// symlinks on the way are followed inside the root, and one that it ends with only where a '/' follows. That nothing
+  /// is there is an answer too; only symlinks in a circle are an error (ELOOP). Reads the trees; of a directory also
+  /// the headers of the tars that have it, and of a file with several names the names of its layer.
+  Explanation explain(const Digest& id, std::string_view path) const;
 
   /// The directories of the chain's trees, topmost first: the lowers of a mount.
   std::vector<boost::filesystem::path> lowers(const Layer& layer) const;

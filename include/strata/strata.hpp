@@ -11,6 +11,7 @@
 #include <strata/diff_writer.hpp>
 #include <strata/digest.hpp>
 #include <strata/error.hpp>
+#include <strata/explain.hpp>
 #include <strata/file_descriptor.hpp>
 #include <strata/hash.hpp>
 #include <strata/layer.hpp>

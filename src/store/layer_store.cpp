@@ -76,6 +76,9 @@ VerifyResult LayerStoreBase::verify(const Digest& id, const Control& control) co
 void LayerStoreBase::unpack(const Digest& id, const boost::filesystem::path& directory, const Control& control) const {
   detail::unpack_chain(*core_, id, directory, control);
 }
+Explanation LayerStoreBase::explain(const Digest& id, std::string_view path) const {
+  return detail::explain_path(*core_, id, path);
+}
 std::vector<boost::filesystem::path> LayerStoreBase::lowers(const Layer& layer) const { return core_->lowers(layer); }
 std::vector<Container> LayerStoreBase::containers() const { return core_->containers(); }
 std::optional<Container> LayerStoreBase::find_container(std::string_view name) const {

@@ -14,5 +14,6 @@ VerifyResult verify_layer(const StoreCore& core, const Digest& id, const Control
 void remove_layer(const StoreCore& core, const Digest& id);
 void unpack_chain(const StoreCore& core, const Digest& id, const boost::filesystem::path& directory,
                   const Control& control);
+Explanation explain_path(const StoreCore& core, const Digest& id, std::string_view path);
 
 }  // namespace strata::detail

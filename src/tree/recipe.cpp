@@ -257,6 +257,10 @@ struct RecipeSource::Impl {
     extent = 0;
     done = 0;
     in_content = true;
+    if (contents == Contents::zeros) {
+      reported = true;  // so that nobody is told of zeros
+      return;
+    }
     if (const auto to = moved.find(static_cast<std::uint32_t>(ordinal)); to != moved.end()) path = to->second;
     const std::string aside = std::to_string(ordinal);
     constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
@@ -309,6 +313,7 @@ struct RecipeSource::Impl {
   FileSource file;
   std::unique_ptr<DecodingSource> decoded;
   Damaged damaged;
+  Contents contents = Contents::files;
   std::map<std::uint32_t, std::string> moved;
   std::set<std::string> kept;
   std::vector<char> buffer;
@@ -327,6 +332,7 @@ struct RecipeSource::Impl {
 };
 
 RecipeSource::RecipeSource(int tree, Damaged damaged) : impl_(std::make_unique<Impl>(tree, std::move(damaged))) {}
+RecipeSource::RecipeSource(int tree, Contents contents) : RecipeSource(tree) { impl_->contents = contents; }
 RecipeSource::~RecipeSource() = default;
 
 std::size_t RecipeSource::read(std::span<std::byte> into) {

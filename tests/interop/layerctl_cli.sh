@@ -217,6 +217,19 @@ if command -v script >/dev/null; then
   check "none is read from one" test $? = 1
 fi
 
+section "explain"
+run 0 explain "$app" etc/conf && check "the path" grep -qx '/etc/conf: file' out
+check "which layer gives it" same "$(awk 'NR == 3 {print $1, $2, $3, $4}' out)" "${app:7:12} file content, attributes"
+check "which it replaces" same "$(awk 'NR == 4 {print $1, $2, $3}' out)" "${base:7:12} file replaced"
+run 0 explain "${app:7:8}" /var/old && check "a whiteout" grep -q "hidden by the whiteout of /var/old of ${app:7:12}" out
+run 0 explain "$app" ./etc/../etc/conf --json && check "as JSON" same \
+  "$(jq -r '.path, .content, .layers[1].hidden.by' out | xargs)" "etc/conf $app replaced"
+run 0 explain "$app" / && check "the root" grep -qx '/: directory' out
+run 0 explain "$base" etc/hard && check "its other names" grep -q '^the same file as /' out
+run 0 explain "$app" no/such && check "nothing is an answer" grep -qx '/no/such: nothing' out
+run 1 explain ffffffffffff0 etc
+run 2 explain "$app"
+
 section "unpack"
 run 0 unpack "$app" flat
 check "the chain's content" test "$(cat flat/etc/conf)" = two -a ! -e flat/var/old -a -u flat/bin/tool
