@@ -9,7 +9,6 @@
 #include "tree/recipe.hpp"
 
 #include <algorithm>
-#include <ranges>
 
 namespace strata {
 
@@ -36,8 +35,11 @@ constexpr int max_symlinks = 40;  // as the kernel's own limit
 /// Puts the names of a path in front of those that are still to be looked up: the next one is the last.
 void push_names(Names& names, std::string_view path) {
   Names parts;
-  for (const auto part : path | std::views::split('/'))
-    if (std::string name(part.begin(), part.end()); !name.empty() && name != ".") parts.push_back(std::move(name));
+  for (std::size_t at = 0; at < path.size();) {
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    if (const auto name = path.substr(at, end - at); !name.empty() && name != ".") parts.emplace_back(name);
+    at = end + 1;
+  }
   names.insert(names.end(), parts.rbegin(), parts.rend());
 }
 

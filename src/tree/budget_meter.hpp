@@ -17,7 +17,6 @@ class BudgetMeter {
  public:
   explicit BudgetMeter(const Budget& budget) : budget_(budget) {}
 
-  const Budget& budget() const { return budget_; }
   /// The next entry, before anything is done about it.
   void entry(const TarEntry& entry, const EntryPath& path);
   /// How deep a directory lies that symlinks may have led to, "a/b/c"; `holds`: something is in it.
