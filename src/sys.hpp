@@ -75,7 +75,6 @@ inline ssize_t readlinkat(int dir, const char* path, char* into, std::size_t siz
   return ::readlinkat(dir, path, into, size);
 }
 inline int fchmod(int fd, mode_t mode) noexcept { return ::fchmod(fd, mode); }
-inline int fchmodat(int dir, const char* path, mode_t mode) noexcept { return ::fchmodat(dir, path, mode, 0); }
 inline int fchown(int fd, uid_t uid, gid_t gid) noexcept { return ::fchown(fd, uid, gid); }
 inline int fchownat(int dir, const char* path, uid_t uid, gid_t gid, int flags) noexcept {
   return ::fchownat(dir, path, uid, gid, flags);

@@ -94,15 +94,16 @@ ApplyResult apply(ByteSource& source, const Staging& staging, BuilderOptions bui
 }  // namespace
 
 ApplyResult apply_flat(ByteSource& source, const boost::filesystem::path& root, const ApplyOptions& options) {
-  const FileDescriptor directory = open_directory(root);
+  // One descriptor for what is read and what is written, should the path come to lead elsewhere.
   const MergedView lower(std::vector{root}, MergedView::Marks::none);
-  Staging staging(directory.get());
+  const int directory = lower.root_descriptor(0);
+  Staging staging(directory);
   BuilderOptions builder_options;
   builder_options.link_lower = true;
   return apply(source, staging, builder_options, options, [&](TreeBuilder& builder, const ObjectSetter& setter) {
     builder.resolve(lower);
     builder.seal(TreeBuilder::Marks::none);
-    merge_flat(builder, directory.get(), setter);
+    merge_flat(builder, directory, setter);
     if (builder.root_listed()) staging.done();
   });
 }

@@ -2,7 +2,10 @@
 
 #include <strata/error.hpp>
 
+#include "tree/sys_directory.hpp"
+
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 
 namespace strata::detail {
@@ -24,7 +27,27 @@ bool may_be_clamped(const Timestamp& time) { return time.seconds < INT32_MIN || 
 /// A path for the xattr calls that have no *at form before Linux 6.13. The magic link leads to the very directory.
 std::string proc_path(int dir, const std::string& name) { return "/proc/self/fd/" + std::to_string(dir) + "/" + name; }
 
+/// Linux 6.6; and for tests, not where openat2 shall not be used either (see directory.hpp).
+bool try_fchmodat2() {
+  static const bool wanted = std::getenv("STRATA_NO_OPENAT2") == nullptr;
+  return wanted;
+}
+
 }  // namespace
+
+int change_mode(int dir, const std::string& name, mode_t mode) {
+  if (try_fchmodat2()) {
+    const int result = sys::fchmodat2(dir, name.c_str(), mode, AT_SYMLINK_NOFOLLOW);
+    // A seccomp filter that doesn't know it says EPERM; if the kernel itself did, it will say so again.
+    if (result == 0 || (errno != ENOSYS && errno != EPERM)) return result;
+  }
+  // fchmodat follows symlinks, and fchmod takes no O_PATH descriptor; its magic link leads to the very inode.
+  const FileDescriptor node(sys::openat(dir, name.c_str(), O_PATH | O_NOFOLLOW));
+  struct stat st {};
+  if (!node || sys::fstat(node.get(), st) != 0) return -1;
+  if (S_ISLNK(st.st_mode)) return errno = EOPNOTSUPP, -1;
+  return sys::chmod(("/proc/self/fd/" + std::to_string(node.get())).c_str(), mode);
+}
 
 Attributes attributes_of(const TarEntry& entry) {
   return {entry.mode & 07777, entry.uid, entry.gid, entry.mtime, entry.xattrs};
@@ -119,8 +142,7 @@ void ObjectSetter::set_node(int dir, const std::string& name, mode_t type, const
       xattr_failed(errno, attribute, path);
     note_acl(attribute);
   }
-  // fchmodat follows symlinks, but this name was made by us as something else, in a directory that is ours alone.
-  if (!S_ISLNK(type) && sys::fchmodat(dir, name.c_str(), attributes.mode) != 0)
+  if (!S_ISLNK(type) && change_mode(dir, name, attributes.mode) != 0)
     throw_errno(errno, "set the mode of", quoted(path));
   set_times(dir, name, attributes.mtime, path);
   if (may_be_clamped(attributes.mtime))

@@ -21,6 +21,10 @@ struct Attributes {
 Attributes attributes_of(const TarEntry& entry);
 Attributes attributes_of(const Metadata& metadata, Xattrs xattrs);
 
+/// chmod of an entry `name` of `dir`, never followed, whatever another process puts at that name meanwhile. What the
+/// kernel returns: -1 and errno. A symlink's mode can't be changed.
+int change_mode(int dir, const std::string& name, mode_t mode);
+
 /// Gives attributes to files. What can't be given (an owner that the user namespace doesn't map, a trusted attribute of
 /// an ordinary user) is an error or an event, as Owners and Conformance say.
 struct ObjectSetter {

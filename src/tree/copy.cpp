@@ -106,7 +106,7 @@ void copy_view(const MergedView& view, int to, const Attributes& root, const Obj
         if (!child) throw_errno(errno, "open the directory", quoted(prefix + name));
         self(self, entry, child.get(), prefix + name + "/");
         setter.replace_directory(child.get(), attributes_of(entry.metadata, view.xattrs(entry)), prefix + name);
-        ObjectSetter::set_times(dir, name, entry.metadata.mtime, prefix + name);
+        ObjectSetter::set_times(child.get(), ".", entry.metadata.mtime, prefix + name);
         continue;
       }
       const std::pair file{entry.metadata.device, entry.metadata.inode};

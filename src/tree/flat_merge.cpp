@@ -10,7 +10,7 @@ namespace {
 /// that is needed.
 bool open_up(int dir, const std::string& name, const Metadata& metadata) {
   if (!metadata.is_directory() || (metadata.mode & 0700) == 0700) return false;
-  if (sys::fchmodat(dir, name.c_str(), (metadata.mode & 07777) | 0700) != 0)
+  if (change_mode(dir, name, (metadata.mode & 07777) | 0700) != 0)
     throw_errno(errno, "open up the directory", quoted(name));
   return true;
 }
@@ -79,7 +79,7 @@ void put_in_place(int from, const std::string& name, int to) {
   const std::optional<Metadata> moved = try_stat(from, name);
   const bool opened = moved && open_up(from, name, *moved);
   if (sys::renameat2(from, name.c_str(), to, name.c_str(), 0) != 0) throw_errno(errno, "put in place", quoted(name));
-  if (opened && sys::fchmodat(to, name.c_str(), moved->mode & 07777) != 0)
+  if (opened && change_mode(to, name, moved->mode & 07777) != 0)
     throw_errno(errno, "set the mode of", quoted(name));
 }
 

@@ -1,5 +1,7 @@
 // Deleting a tree. It may be as deep as a hostile archive made it, so this neither recurses nor holds a descriptor for
-// each level: it climbs back through "..", and checks that this is where it came from.
+// each level: it climbs back through "..", and checks by its inode that this is where it came from. A number comes
+// again only once its directory is gone; who could move what is being deleted from a directory, remove that, and make
+// another of the same number hold it, could as well have moved that other's contents here.
 #include <strata/error.hpp>
 
 #include "tree/directory.hpp"

@@ -10,6 +10,10 @@ namespace strata::sys {
 inline ssize_t getdents64(int dir, void* into, std::size_t size) noexcept {
   return retry([&] { return ::getdents64(dir, into, size); });
 }
+/// Linux 6.6: fchmodat that heeds its flags. Kernel headers of Debian 12 don't have its number.
+inline int fchmodat2(int dir, const char* path, mode_t mode, int flags) noexcept {
+  return static_cast<int>(::syscall(452, dir, path, mode, flags));
+}
 inline int chmod(const char* path, mode_t mode) noexcept { return ::chmod(path, mode); }
 
 }  // namespace strata::sys
