@@ -129,7 +129,10 @@ std::vector<Layer> StoreCore::list() const {
 
 std::vector<fs::path> StoreCore::lowers(const Layer& layer) const {
   std::vector<fs::path> paths;
-  for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key) paths.push_back(tree_directory(*key) / "fs");
+  for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key)
+    // The kernel refuses a directory that is there twice. All that a tree puts or hides, it does from its topmost
+    // place.
+    if (std::find(layer.trees.rbegin(), key, *key) == key) paths.push_back(tree_directory(*key) / "fs");
   return paths;
 }
 
