@@ -194,6 +194,7 @@ class TreeBuilder {
   bool depends_ = false;
   bool plain_ = true;
   bool altered_ = false;
+  bool root_hides_all_ = false;  // an opaque root, once it is told name by name
   ObjectSetter setter_{options_.owners, report_, options_.conformance, &altered_};
 
   // The file that is being written.

@@ -128,6 +128,7 @@ void TreeBuilder::open_root(const MergedView& lower) {
   for (const auto& [name, entry] : lower.list(*low))
     if (name != options_.staging_name) index_[index_.get(LayerIndex::root, name)].whiteout = true;
   depends_ = true;
+  root_hides_all_ = true;
 }
 
 void TreeBuilder::find_lower_symlinks(Id node, const Low& low, const MergedView& lower, std::vector<Id>& found) const {
@@ -324,9 +325,9 @@ void TreeBuilder::link_lower(const PendingLink& link, Id parent, const MergedVie
   // A whiteout of the target's own name takes the name away, but the file is still there to link to: so a rename is
   // told.
   const Low low_parent = lower_of(parent, lower);
-  const Low low = low_parent && low_parent->metadata.is_directory() && !index_[parent].opaque
-                      ? lower.lookup(*low_parent, name)
-                      : std::nullopt;
+  const bool hidden = index_[parent].opaque || (parent == LayerIndex::root && root_hides_all_);
+  const Low low =
+      low_parent && low_parent->metadata.is_directory() && !hidden ? lower.lookup(*low_parent, name) : std::nullopt;
   if (!low) throw_missing(link);
   if (low->metadata.is_directory())
     throw_error(errc::bad_archive, "link " + quoted(path) + " to", quoted(link.target), "it is a directory");

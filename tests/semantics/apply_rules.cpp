@@ -339,6 +339,8 @@ TEST_CASE("What a layer can't mean is an error that leaves the directory as it w
     INFO(rule);
     const ScratchDirectory scratch;
     const auto root = scratch.directory("flat");
+      {"A14 a target that an opaque directory hides", layer({whiteout("d/.wh..wh..opq"), hard_link("b", "d/a")})},
+      {"A14 a target that an opaque root hides", layer({whiteout(".wh..wh..opq"), hard_link("b", "top")})},
     MemorySource below(base);
     apply_flat(below, root);
     const std::string before = short_tree(scratch.path().native());
