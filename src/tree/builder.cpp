@@ -343,6 +343,8 @@ TreeBuilder::Id TreeBuilder::directory_for(std::span<const std::string_view> par
       }
       make_implied(id);
       index_[id].needed = from_symlink;
+    } else if (create && !from_symlink) {
+      index_[id].needed = false;  // entries of its own are in it
     }
     if (create) index_[id].wished = false;
     at = id;
