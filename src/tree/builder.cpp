@@ -423,10 +423,12 @@ void TreeBuilder::finish() {
     if (index_[at].is_directory())
       throw_error(errc::bad_archive, "link " + quoted(index_.path(link.node)) + " to", quoted(link.target),
                   "it is a directory");
-    for (auto node = waiting.rbegin(); node != waiting.rend(); ++node) {
-      make_link(*node, at);
-      describe_link(*node, by_node.at(*node)->attributes);
-    }
+    for (auto node = waiting.rbegin(); node != waiting.rend(); ++node) make_link(*node, at);
+  }
+  for (const PendingLink& link : pending_) {
+    const auto made = by_node.find(link.node);
+    if (made != by_node.end() && made->second == &link && index_[link.node].on_disk())
+      describe_link(link.node, link.attributes);
   }
   std::erase_if(pending_, [&](const PendingLink& link) {
     return index_[link.node].kind != Kind::pending || index_[link.node].unreachable;

@@ -70,6 +70,11 @@ std::string over_lowers(const ScratchDirectory& scratch, const Layers& layers) {
                     [](const auto& root) { return short_tree(root.native()); });
 }
 
+RawHeader with_mode(RawHeader header, const std::string& mode) {
+  header.mode = mode;
+  return header;
+}
+
 const std::string base = layer({dir("d", "0000700"), file("d/a", "a"), file("d/b", "b"), dir("d/s"), file("d/s/c", "c"),
                                 file("top", "t"), soft_link("l", "d")});
 
@@ -171,6 +176,9 @@ const std::vector<Case> cases = {
     {"A14 to a link that itself leads below",
      {base, layer({hard_link("one", "two"), hard_link("two", "top")})},
      "d/ 700\nd/a 644 'a'\nd/b 644 'b'\nd/s/ 755\nd/s/c 644 'c'\nl -> d\none 644 't'\ntop 644 't' = one\ntwo 644 't' = "
+    {"A14 to a later entry, of which the last link says what it is",
+     {layer({with_mode(hard_link("a", "b"), "0000600"), with_mode(hard_link("b", "c"), "0000640"), file("c", "1")})},
+     "a 640 '1'\nb 640 '1' = a\nc 640 '1' = a\n"},
      "one\n"},
     {"A14 to a symlink", {layer({soft_link("s", "nowhere"), hard_link("t", "s")})}, "s -> nowhere\nt -> nowhere = s\n"},
     {"A16 a parent that isn't listed keeps its time",
@@ -303,11 +311,6 @@ std::string too_deep() {
   TarBuilder tar;
   tar.pax({{"path", deep}}).add(dir("x")).pax({{"linkpath", deep}}).add(link);
   return tar.pax({{"path", "t/" + deep + "/f"}}).add(file("f")).end().bytes;
-}
-
-RawHeader with_mode(RawHeader header, const std::string& mode) {
-  header.mode = mode;
-  return header;
 }
 
 }  // namespace
