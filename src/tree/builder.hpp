@@ -160,9 +160,11 @@ class TreeBuilder {
   void open_root(const MergedView& lower);
   void find_lower_symlinks(Id node, const Low& low, const MergedView& lower, std::vector<Id>& found) const;
   void relocate(Id node, const MergedView& lower);
+  bool drop_before(Id node, std::uint32_t order);
   void merge_into(Id from, Id to);
   void record_moves(Id node);
-  Id follow(Id start, std::vector<std::string> names, const MergedView& lower, const std::string& path);
+  Id follow(Id start, std::vector<std::string> names, const MergedView& lower, const std::string& path,
+            bool must_be_there = true);
   void link_all_lower(const MergedView& lower);
   [[noreturn]] void throw_missing(const PendingLink& link) const;
   void link_lower(const PendingLink& link, Id parent, const MergedView& lower);
@@ -192,9 +194,9 @@ class TreeBuilder {
   std::uint64_t kept_bytes_ = 0;  // what is remembered besides the index, about
   Timestamp earliest_{INT64_MAX, 0};
   bool depends_ = false;
+  bool root_hides_all_ = false;  // an opaque root, once it is told name by name
   bool plain_ = true;
   bool altered_ = false;
-  bool root_hides_all_ = false;  // an opaque root, once it is told name by name
   ObjectSetter setter_{options_.owners, report_, options_.conformance, &altered_};
 
   // The file that is being written.

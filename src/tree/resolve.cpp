@@ -146,9 +146,10 @@ void TreeBuilder::find_lower_symlinks(Id node, const Low& low, const MergedView&
 }
 
 /// The directory that names lead to, through symlinks of this layer and of those below; made as an implied one where
-/// this layer has none yet. What isn't there at all is an error: an entry can't be placed in it.
+/// this layer has none yet. What isn't there at all is an error, for an entry can't be placed in it, or, where it need
+/// not be there, none.
 TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const MergedView& lower,
-                                    const std::string& path) {
+                                    const std::string& path, bool must_be_there) {
   int links = 0;
   while (!names.empty()) {
     const std::string name = std::move(names.back());
@@ -170,9 +171,11 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
       low = lower_child(id, low_parent, lower);
     else if (low_parent && low_parent->metadata.is_directory() && !index_[at].opaque)
       low = lower.lookup(*low_parent, name);
-    if (id != LayerIndex::none && (index_[id].kind == Kind::file || index_[id].kind == Kind::pending))
+    if (id != LayerIndex::none && (index_[id].kind == Kind::file || index_[id].kind == Kind::pending)) {
+      if (!must_be_there) return LayerIndex::none;
       throw_error(errc::bad_archive, "place", quoted(path),
                   "the way leads through " + quoted(index_.path(id)) + ", which is no directory in this layer");
+    }
     const bool own_directory = own && index_[id].kind == Kind::directory;
     if (!own_directory && low && low->metadata.is_symlink()) {
       if (++links > max_symlinks)
@@ -187,6 +190,7 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
         names.pop_back();
         continue;
       }
+      if (!must_be_there) return LayerIndex::none;
       throw_error(errc::bad_archive, "place", quoted(path),
                   "its parent leads through symlinks to " + quoted(name) + ", which is no directory below");
     }
@@ -206,7 +210,13 @@ void TreeBuilder::relocate(Id node, const MergedView& lower) {
   const std::string target = lower.link_target(*low);
   std::vector<std::string> names;
   push_names(names, target);
-  const Id to = follow(target.starts_with('/') ? LayerIndex::root : index_[node].parent, std::move(names), lower, path);
+  const Id to = follow(target.starts_with('/') ? LayerIndex::root : index_[node].parent, std::move(names), lower, path,
+                       index_[node].on_disk());
+  if (to == LayerIndex::none) {  // marks that are nowhere hide nothing
+    plain_ = false;
+    index_.detach(node);
+    return;
+  }
   for (Id at = to; at != LayerIndex::root; at = index_[at].parent)
     if (at == node) throw_error(errc::bad_archive, "place", quoted(path), "its parent is a symlink into itself");
   // Out of the way first: what is in it may have to stand at its very name. No entry can have this one (A9).
@@ -223,6 +233,26 @@ void TreeBuilder::relocate(Id node, const MergedView& lower) {
   merge_into(parked, to);
   if (index_[parked].on_disk()) remove_from_disk(parked);
   index_.detach(parked);
+}
+
+/// Takes away what came before an entry that has the same place as this directory. Whether anything is left.
+bool TreeBuilder::drop_before(Id node, std::uint32_t order) {
+  if (!index_[node].is_directory()) return index_[node].order >= order;
+  bool left = false;
+  index_.for_each_child(node, [&](Id child) {
+    if (index_[child].kind == Kind::nothing) return;
+    if (drop_before(child, order)) {
+      left = true;
+    } else {
+      clear(child);
+      index_.detach(child);
+    }
+  });
+  if (index_[node].kind == Kind::directory && index_[node].order < order) {
+    index_[node].kind = Kind::implied;
+    index_[node].extra = LayerIndex::none;
+  }
+  return left || index_[node].kind == Kind::directory;
 }
 
 /// Moves what is in one directory of the layer into another. Where both have a name, the later entry wins.
@@ -248,7 +278,15 @@ void TreeBuilder::merge_into(Id from, Id to) {
         index_.detach(child);
         return;
       }
-      if (index_[child].order < index_[other].order) {
+      bool later = index_[child].order >= index_[other].order;
+      if (index_[child].is_directory())
+        later = drop_before(child, index_[other].order);
+      else if (index_[other].is_directory())
+        later = !drop_before(other, index_[child].order);
+      if (index_[child].kind != Kind::nothing && index_[other].kind != Kind::nothing)
+        odd("A21", index_.path(later ? child : other),
+            "the path comes again, through a symlink below: the last entry is taken");
+      if (!later) {
         clear(child);
         index_.detach(child);
         return;
