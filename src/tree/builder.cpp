@@ -311,7 +311,7 @@ TreeBuilder::Id TreeBuilder::directory_for(std::span<const std::string_view> par
   std::vector<std::string> names(parents.rbegin(), parents.rend());
   Id at = LayerIndex::root;
   int links = 0;
-  // Names that are left when the target of the last symlink has been followed: those before came from it.
+  // Names that are left when the targets of the symlinks so far have been followed: those before came from them.
   std::size_t own_names = names.size() + 1;
   while (!names.empty()) {
     const std::string name = std::move(names.back());
@@ -331,7 +331,7 @@ TreeBuilder::Id TreeBuilder::directory_for(std::span<const std::string_view> par
     }
     const Id id = known == LayerIndex::none ? index_.get(at, name) : known;
     if (index_[id].kind == Kind::symlink) {
-      own_names = names.size();
+      own_names = std::min(own_names, names.size());
       if (targets_[index_[id].extra].starts_with('/')) at = LayerIndex::root;
       push_target(names, id, links);
       continue;

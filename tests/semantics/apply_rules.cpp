@@ -347,6 +347,8 @@ TEST_CASE("What a layer can't mean is an error that leaves the directory as it w
       {"A14 links in a circle", layer({hard_link("b", "c"), hard_link("c", "b")})},
       {"A14 a link to itself", layer({hard_link("b", "b")})},
       {"A12 a symlink of the layer that leads nowhere", layer({soft_link("out", "/nowhere"), file("out/f")})},
+      {"A12 a symlink of the layer that leads nowhere through another",
+       layer({dir("n"), soft_link("one", "n"), soft_link("two", "one/missing"), file("two/f")})},
       {"A12 symlinks in a circle", layer({soft_link("one", "two"), soft_link("two", "one"), file("one/f")})},
       {"A14 a link that would change a lower file, then one that can't be made",
        layer({with_mode(hard_link("b", "top"), "0000600"), hard_link("c", "missing")})},
