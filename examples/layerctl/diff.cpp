@@ -3,6 +3,7 @@
 #include "streams.hpp"
 #include "text.hpp"
 
+#include <boost/filesystem/operations.hpp>
 #include <iostream>
 
 namespace layerctl {
@@ -15,7 +16,13 @@ struct DiffArguments {
   std::vector<std::string> lowers;
   std::string output = "-";
   std::string compress = "none";
+  bool prove = false;
 };
+
+strata::Container container_of(const strata::LayerStore<>& store, const std::string& name) {
+  if (auto container = store.find_container(name)) return *std::move(container);
+  strata::throw_error(strata::errc::not_found, "diff", "container " + strata::quoted(name));
+}
 
 template <class Codec>
 strata::DiffResult write(const Session& session, const DiffArguments& arguments, Output& output) {
@@ -26,10 +33,24 @@ strata::DiffResult write(const Session& session, const DiffArguments& arguments,
       return writer.write_upper(arguments.upper, {arguments.lowers.begin(), arguments.lowers.end()}, output, options);
     if (arguments.names.size() == 2) return writer.write_trees(arguments.names[0], arguments.names[1], output, options);
     const auto store = session.open_store();
-    const auto container = store.find_container(arguments.names[0]);
-    if (!container)
-      strata::throw_error(strata::errc::not_found, "diff", "container " + strata::quoted(arguments.names[0]));
-    return writer.write(store, *container, output, options);
+    return writer.write(store, container_of(store, arguments.names[0]), output, options);
+  });
+}
+
+/// Reads the file again that was written.
+void prove(const Session& session, const DiffArguments& arguments) {
+  const strata::DiffWriter<> writer;
+  session.watch("prove", [&](const strata::Control& control) {
+    const strata::DiffOptions options{.control = control};
+    auto layer = strata::open_file(arguments.output);
+    const auto scratch = boost::filesystem::absolute(arguments.output).parent_path();
+    if (!arguments.upper.empty())
+      return writer.prove_upper(arguments.upper, {arguments.lowers.begin(), arguments.lowers.end()}, layer, scratch,
+                                options);
+    if (arguments.names.size() == 2)
+      return writer.prove_trees(arguments.names[0], arguments.names[1], layer, scratch, options);
+    const auto store = session.open_store();
+    writer.prove(store, container_of(store, arguments.names[0]), layer, options);
   });
 }
 
@@ -43,6 +64,7 @@ int diff(const Session& session, const DiffArguments& arguments) {
   Output output(arguments.output);
   const strata::DiffResult result = write(session, arguments, output);
   output.finish();
+  if (arguments.prove) prove(session, arguments);
   session.show(result.report);
   if (session.json && arguments.output != "-") {
     print(Json{{"diff_id", result.diff_id.to_string()},
@@ -67,6 +89,7 @@ void check(const DiffArguments& arguments) {
     throw CLI::ValidationError("--lower", "goes with --upper only");
   if (arguments.upper.empty() ? names == 0 : names > 0)
     throw CLI::ValidationError("diff", "takes a container's name, or two directories, or --upper");
+  if (arguments.prove && arguments.output == "-") throw CLI::ValidationError("--prove", "reads what --output names");
 }
 
 }  // namespace
@@ -89,6 +112,8 @@ void add_diff_command(CLI::App& app, Session& session) {
   command->add_option("--compress", arguments->compress, "How the tar is compressed")
       ->check(CLI::IsMember({"gzip", "zstd", "none"}))
       ->capture_default_str();
+  command->add_flag("--prove", arguments->prove,
+                    "Apply what was written to what it was made on, and compare with what it was made from");
   command->callback([&session, arguments] {
     check(*arguments);
     session.action = [&session, arguments] { return diff(session, *arguments); };

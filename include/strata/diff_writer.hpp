@@ -57,6 +57,19 @@ class STRATA_API DiffWriterBase {
   DiffResult write_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer, ByteSink& sink,
                          const DiffOptions& options = {}) const;
 
+  /// Proves a layer that write() has written, with the same options: reads it, applies it in a directory of its own to
+  /// the chain, and compares what that gives with what the container shows, in every attribute that a layer carries
+  /// (holes are none). Where they differ, throws errc::damaged whose subject is the first path that does. Nothing below
+  /// is copied; files that the layer doesn't touch are looked at, not read. The container must not change meanwhile.
+  void prove(const LayerStoreBase& store, const Container& container, ByteSource& layer,
+             const DiffOptions& options = {}) const;
+  /// The same for what write_upper() and write_trees() have written. `scratch`: a directory in which one can be made
+  /// that is removed again, on a filesystem that holds what the layer holds (owners, xattrs, marks of an overlay).
+  void prove_upper(const boost::filesystem::path& upper, const std::vector<boost::filesystem::path>& lowers,
+                   ByteSource& layer, const boost::filesystem::path& scratch, const DiffOptions& options = {}) const;
+  void prove_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer, ByteSource& layer,
+                   const boost::filesystem::path& scratch, const DiffOptions& options = {}) const;
+
  protected:
   DiffWriterBase(HashPolicy hash, CompressionPolicy codec) : hash_(hash), codec_(std::move(codec)) {}
 

@@ -3,14 +3,12 @@
 #include <strata/tar.hpp>
 
 #include "diff/changes.hpp"
+#include "diff/latest_time.hpp"
 #include "store/chain_root.hpp"
 #include "store/core.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstdlib>
-#include <cstring>
 
 namespace strata {
 namespace {
@@ -75,23 +73,12 @@ class LayerSink final : public detail::ChangeSink {
   std::uint64_t entries_ = 0;
 };
 
-/// SOURCE_DATE_EPOCH (reproducible-builds.org): seconds since 1970, in decimal.
-std::optional<std::int64_t> source_date_epoch() {
-  const char* const text = std::getenv("SOURCE_DATE_EPOCH");
-  if (!text || !*text) return std::nullopt;
-  std::int64_t seconds = 0;
-  const char* const end = text + std::strlen(text);
-  if (const auto [at, error] = std::from_chars(text, end, seconds); error != std::errc() || at != end)
-    throw_error(errc::bad_argument, "read SOURCE_DATE_EPOCH", quoted(text), "it is no number of seconds");
-  return seconds;
-}
-
 template <class Find>
 DiffResult write_changes(const HashPolicy& hash, const CompressionPolicy& codec, ByteSink& sink,
                          const DiffOptions& options, Find find) {
   LayerSink layer(hash, codec, sink);
   detail::ChangeOptions change_options;
-  change_options.latest_time = options.latest_time ? options.latest_time : source_date_epoch();
+  change_options.latest_time = detail::latest_time(options);
   change_options.control.stop = options.control.stop;
   if (options.control.observer)
     change_options.control.observer = [&](Progress progress) {

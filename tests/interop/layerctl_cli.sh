@@ -108,6 +108,7 @@ run 2 diff
 run 2 diff a b c
 run 2 diff --lower a
 run 2 diff a --upper b
+run 2 diff a --prove
 run 2 apply
 run 2 apply d --lower x
 run 2 unpack x
@@ -284,17 +285,21 @@ run 0 --json diff web -o change.tar.gz --compress gzip && check "as JSON" same "
 check "gzip" cmp -s <(gzip -dc change.tar.gz) change.tar
 run 0 --quiet diff web --compress zstd -o change.tar.zst && check "quiet" test ! -s err
 check "zstd" cmp -s <(zstd -dc <change.tar.zst) change.tar
+run 0 diff web -o proved.tar --prove && check "proved" cmp -s proved.tar change.tar
 run 1 diff none
 run 1 diff missing flat
 run 0 diff flat "$root" -o trees.tar
 cp -a flat copy
 "$layerctl" apply copy <trees.tar >out 2>err || fail "apply"
 check "between two directories" same_tree copy "$root"
+run 0 diff flat "$root" -o proved.tar --prove && check "proved" cmp -s proved.tar trees.tar
 run 0 unpack "$app" lower
 run 0 diff --upper store/containers/web/upper --lower lower -o upper.tar
 rm -rf copy && cp -a flat copy
 "$layerctl" apply copy <upper.tar >out 2>err || fail "apply"
 check "of an upper directory" same_tree copy "$root"
+run 0 diff --upper store/containers/web/upper --lower lower -o proved.tar --prove
+check "nothing of the proof is left" same "$(find . -maxdepth 1 -name '.strata-*'; ls -A store/staging)" ""
 
 section "commit"
 run 0 commit web --author B --comment "a change" && next=$(out)

@@ -95,8 +95,24 @@ class RandomChanges {
     ::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW);
   }
 
+  /// As the kernel takes it: version 2; then tag, permissions and id of the owner, this user, the group, the mask, the
+  /// others.
+  std::string access_control_list() {
+    std::string acl("\2\0\0\0", 4);
+    const auto add = [&](char tag, unsigned permissions, std::uint32_t id) {
+      acl += {tag, '\0', static_cast<char>(permissions), '\0'};
+      for (int shift = 0; shift < 32; shift += 8) acl += static_cast<char>(id >> shift);
+    };
+    add(1, 7, ~0U);
+    add(2, below(8), ::geteuid());
+    add(4, below(8), ~0U);
+    add(16, below(8), ~0U);
+    add(32, below(8), ~0U);
+    return acl;
+  }
+
   void one() {
-    switch (below(24)) {
+    switch (below(28)) {
       case 0:
       case 1:
       case 2:
@@ -137,7 +153,7 @@ class RandomChanges {
         // An ordinary user must still get into his directories.
         const std::string path = any();
         if (is_symlink(path)) return;
-        ::chmod(path.c_str(), (is_directory(path) ? 0700 : 0600) | below(01000));
+        ::chmod(path.c_str(), (is_directory(path) ? 0700 : 0600) | below(below(2) ? 01000 : 010000));
         return;
       }
       case 16:
@@ -175,6 +191,32 @@ class RandomChanges {
         ::close(fd);
         return;
       }
+      case 23: {
+        const std::string path = any();
+        const std::string acl = access_control_list();
+        if (is_symlink(path)) return;
+        ::lsetxattr(path.c_str(), "system.posix_acl_access", acl.data(), acl.size(), 0);
+        return;
+      }
+      case 24: {  // what is made in it later inherits it
+        const std::string path = any(true);
+        const std::string acl = access_control_list();
+        if (below(2))
+          ::lsetxattr(path.c_str(), "system.posix_acl_default", acl.data(), acl.size(), 0);
+        else
+          ::lremovexattr(path.c_str(), "system.posix_acl_default");
+        return;
+      }
+      case 25: {
+        const std::string path = file();
+        // struct vfs_cap_data: revision 2, effective; permitted and inheritable of capabilities 0 to 31, then 32 to 63.
+        const unsigned char capability[20] = {1, 0, 0, 2, static_cast<unsigned char>(1 + below(255)), 4};
+        if (!path.empty()) ::lsetxattr(path.c_str(), "security.capability", capability, sizeof capability, 0);
+        return;
+      }
+      case 26:
+        ::lsetxattr(any().c_str(), "trusted.note", "\0\xff\n", below(4), 0);
+        return;
       default: {
         const std::string path = file();
         if (!path.empty()) write(path, below(2) ? O_APPEND : 0);
