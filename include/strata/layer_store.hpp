@@ -150,8 +150,8 @@ class STRATA_API LayerStoreBase {
   /// the headers of the tars that have it, and of a file with several names the names of its layer.
   Explanation explain(const Digest& id, std::string_view path) const;
 
-  /// The directories of the chain's trees, topmost first: the lowers of a mount. One that the chain has several times is
-  /// there once, where it is topmost.
+  /// The directories of the chain's trees, topmost first: the lowers of a mount. One that the chain has several times
+  /// is there once, where it is topmost.
   std::vector<boost::filesystem::path> lowers(const Layer& layer) const;
 
   /// Containers, by name.

@@ -66,13 +66,13 @@ void prove_layer(const HashPolicy& hash, const CompressionPolicy& codec, ByteSou
   with_zero_umask([&](bool umask_is_zero) {
     const std::vector<CompressionPolicy> codecs = {CompressionPolicy::of<Gzip>(), CompressionPolicy::of<Zstd>(), codec,
                                                    CompressionPolicy::of<Uncompressed>()};
-    LayerStream stream(layer, hash, codecs, options.control);
+    LayerStream stream(layer, hash, codecs, options.control, Budget::none());  // it is no stranger's
     Report report;
     BuilderOptions builder_options;
     builder_options.form = claim.form;
     builder_options.umask_is_zero = umask_is_zero;
     TreeBuilder builder(applied.get(), -1, builder_options, report);
-    extract_layer(stream, builder, nullptr, {}, options.control, report);
+    extract_layer(stream, builder, nullptr, {.budget = Budget::none()}, options.control, report);
     builder.resolve(claim.lower);
     builder.seal(TreeBuilder::Marks::written);
     same.missing.insert(builder.missing().begin(), builder.missing().end());

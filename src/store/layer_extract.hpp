@@ -14,9 +14,9 @@ namespace strata::detail {
 struct ExtractOptions {
   Conformance conformance = Conformance::compat;
   EndOfLayer end = EndOfLayer::proven;
-  std::optional<Digest> expected_blob;
-  std::optional<Digest> expected_diff_id;
-  Budget budget;  ///< as the stream and the builder were given it
+  std::optional<Digest> expected_blob = {};
+  std::optional<Digest> expected_diff_id = {};
+  Budget budget = {};  ///< as the stream and the builder were given it
 };
 
 /// Reads `stream` to its end into `builder` (whose finish() it calls) and, if given, `recipe`. Checks what was expected
