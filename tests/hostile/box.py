@@ -16,6 +16,8 @@ from case import SHARED
 
 CLONE_NEWNS, MS_RDONLY, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 1, 0x4000, 0x40000, 2
 SIZE = "64m"
+# Meson has malloc() fill what it gives, so that what is merely reserved would count as memory taken.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "MALLOC_PERTURB_"}
 OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)  # of whoever called
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,7 +48,8 @@ def snapshot(top, without=(), identity=True):
         if path in without:
             return
         status = os.lstat(path)
-        what = [status.st_mode, status.st_uid, status.st_gid, status.st_size if stat.S_ISREG(status.st_mode) else 0, attributes(path)]
+        what = [status.st_mode, status.st_uid, status.st_gid, status.st_size if stat.S_ISREG(status.st_mode) else 0,
+                attributes(path)]
         shared = path.endswith("/shared")  # has a name in the root as well
         if identity:
             what += [status.st_ino, status.st_mtime_ns] + ([] if shared else [status.st_nlink, status.st_ctime_ns])
@@ -166,8 +169,9 @@ def run(command, seconds, cwd, stdin=None):
     """Runs a program to its end, keeping the first MiB of its output and the digest of all of it."""
     error = os.memfd_create("stderr")
     with open(stdin or os.devnull, "rb") as source:
-        child = subprocess.Popen([os.fspath(c) for c in command], stdin=source, stdout=subprocess.PIPE, stderr=error, cwd=cwd,
-                                 start_new_session=True, preexec_fn=limit)
+        child = subprocess.Popen([os.fspath(c) for c in command], stdin=source, stdout=subprocess.PIPE, stderr=error,
+                                 cwd=cwd,
+                                 env=ENVIRONMENT, start_new_session=True, preexec_fn=limit)
     output, digest, deadline = b"", hashlib.sha256(), time.monotonic() + seconds
     ended = os.pidfd_open(child.pid)
     waiting = select.poll()

@@ -46,7 +46,8 @@ class Here:
 SHARED = b"shared"  # what is in the file outside that has a name in the root too
 
 # The base that most cases meet, and its tree. What the first letters mean, base_layer() and plant() say.
-BASE = (("d", "d", 0o700), ("f", "d/a", b"a"), ("f", "d/b", b"b"), ("d", "d/s", 0o755), ("f", "d/s/c", b"c"), ("f", "top", b"t"),
+BASE = (("d", "d", 0o700), ("f", "d/a", b"a"), ("f", "d/b", b"b"), ("d", "d/s", 0o755), ("f", "d/s/c", b"c"),
+        ("f", "top", b"t"),
         ("l", "l", "d"))
 D = "d/ 700\nd/a 644 'a'\nd/b 644 'b'\nd/s/ 755\nd/s/c 644 'c'\n"
 TOP = "top 644 't'\n"
@@ -56,7 +57,8 @@ BASE_TREE = D + TOP + L
 
 def base_layer(base):
     made = {"d": tar_bytes.folder, "f": lambda name, content, mode=0o644: tar_bytes.file(name, content, mode=mode),
-            "l": tar_bytes.soft, "h": tar_bytes.hard, "p": tar_bytes.fifo, "o": lambda name: tar_bytes.file(name, SHARED)}
+            "l": tar_bytes.soft, "h": tar_bytes.hard, "p": tar_bytes.fifo,
+            "o": lambda name: tar_bytes.file(name, SHARED)}
     return tar_bytes.layer(tar_bytes.folder("."), *(made[kind](*rest) for kind, *rest in base))
 
 

@@ -1,6 +1,6 @@
 """Much of something: bytes, names, depth, entries."""
 from case import BASE, BASE_TREE, Case
-from tar_bytes import (END, fifo, file, folder, gzip_of_zeros, hard, header, hides, layer, padded, soft, zstd_frame)
+from tar_bytes import (END, fifo, file, folder, gzip_of_zeros, hard, header, hides, layer, soft, zstd_frame)
 
 F = "f 644 'x'"
 
@@ -16,12 +16,14 @@ def bombs(c):
              tar=lambda: [tail] + [bytes(1 << 20)] * 256, tree=F),
         Case("a gzip bomb in an extension", lambda: gzip_of_zeros(header("x", "x", size=huge), huge >> 20, END),
              refused="over the limit"),
-        Case("a gzip bomb in what has no content", lambda: gzip_of_zeros(folder("n") + header("f/", "5", size=huge), 1, tail),
+        Case("a gzip bomb in what has no content",
+             lambda: gzip_of_zeros(folder("n") + header("f/", "5", size=huge), 1, tail),
              tar=lambda: [folder("n"), header("f/", "5", size=huge), bytes(1 << 20), tail], tree="f/ 644\nn/ 755"),
         Case("a gzip bomb in a label", lambda: gzip_of_zeros(header("label", "V", size=huge), huge >> 20, tail),
              tar=lambda: [header("label", "V", size=huge), *[bytes(1 << 20)] * 256, tail], tree=F, reports="tar"),
         Case("a zstd bomb", zstd_frame(header("f", size=huge), *repeats, END), base=BASE, **no_room),
-        Case("a zstd bomb after the end of the archive", zstd_frame(tail, *repeats), tar=lambda: [tail] + [bytes(1 << 20)] * 256,
+        Case("a zstd bomb after the end of the archive", zstd_frame(tail, *repeats),
+             tar=lambda: [tail] + [bytes(1 << 20)] * 256,
              tree=F),
     ]
 
@@ -30,13 +32,16 @@ def names(c):
     deep = "x/" * 2047 + "y"
     deep_tree = "".join("x/" * n + " 755\n" for n in range(1, 2048))
     composed, decomposed = "\u00e9", "e\u0301"
-    odd = [b"new\nline", b"tab\t", b"\xff\xfe", b"-rf", b"a\\b", b"*", b"%s", b" ", b"...", b"a:b,c=d", b"\x1b[31m", b"\x7f"]
-    shown = ["new\\x0aline", "tab\\x09", "\\xff\\xfe", "-rf", "a\\x5cb", "*", "%s", "\\x20", "...", "a:b,c=d", "\\x1b[31m", "\\x7f"]
+    odd = [b"new\nline", b"tab\t", b"\xff\xfe", b"-rf", b"a\\b", b"*", b"%s", b" ", b"...", b"a:b,c=d", b"\x1b[31m",
+           b"\x7f"]
+    shown = ["new\\x0aline", "tab\\x09", "\\xff\\xfe", "-rf", "a\\x5cb", "*", "%s", "\\x20", "...", "a:b,c=d",
+             "\\x1b[31m", "\\x7f"]
     return [
         Case("a name of 255 bytes", layer(file("n" * 255)), tree="n" * 255 + " 644 'x'"),
         Case("a name of 256 bytes", layer(file("good"), file("n" * 256)), base=BASE, refused="255 bytes"),
         Case("a directory's name of 256 bytes", layer(file("n" * 256 + "/f")), refused="255 bytes"),
-        Case("a whiteout of a name of 251 bytes", layer(hides("n" * 251)), base=(("f", "n" * 251, b"x"), ("f", "f", b"x")), tree=F),
+        Case("a whiteout of a name of 251 bytes", layer(hides("n" * 251)),
+             base=(("f", "n" * 251, b"x"), ("f", "f", b"x")), tree=F),
         Case("a whiteout of a name of 252 bytes", layer(hides("n" * 252)), base=BASE, refused="255 bytes"),
         Case("a name of 300 bytes in a symlink", layer(soft("s", "n" * 300), file("s/f")), refused="directory|longer"),
         Case("a path of 4,095 bytes", layer(file(deep)), tree=deep_tree + "x/" * 2047 + "y 644 'x'"),
@@ -46,12 +51,14 @@ def names(c):
         Case("a target of a hardlink that is too deep", layer(hard("h", "x/" * 2500 + "y")), refused="4,095 bytes"),
         Case("names that differ in case", layer(file("Name", b"1"), file("name", b"2"), file("NAME", b"3")),
              tree="Name 644 '1'\nname 644 '2'\nNAME 644 '3'"),
-        Case("names that differ in their normal form", layer(file(composed, b"1"), file(decomposed, b"2"), hides("\u1e69")),
+        Case("names that differ in their normal form",
+             layer(file(composed, b"1"), file(decomposed, b"2"), hides("\u1e69")),
              base=(("f", "s\u0323\u0307", b"below"),),
              tree="\\xc3\\xa9 644 '1'\ne\\xcc\\x81 644 '2'\ns\\xcc\\xa3\\xcc\\x87 644 'below'"),
         Case("names with what a terminal or a shell would take", layer(*(file(n) for n in odd)),
              tree="\n".join(f"{s} 644 'x'" for s in shown)),
-        Case("names that an overlay or a store has", layer(file("work/index"), file("fs/lock"), file("metadata.json"), file("#0")),
+        Case("names that an overlay or a store has",
+             layer(file("work/index"), file("fs/lock"), file("metadata.json"), file("#0")),
              tree="#0 644 'x'\nfs/ 755\nfs/lock 644 'x'\nmetadata.json 644 'x'\nwork/ 755\nwork/index 644 'x'"),
         Case("names like those of AUFS", layer(file(".wh..wh.plnk/5.7"), file(".wh..wh.aufs"), file("f")), base=BASE,
              tree=BASE_TREE + F, reports="A9"),
@@ -60,16 +67,20 @@ def names(c):
 
 def entries(c):
     return [
-        Case("100,000 entries of one path", lambda: [file("f", b"")] * 100_000 + [file("f"), END], tree=F, reports="A21"),
+        Case("100,000 entries of one path", lambda: [file("f", b"")] * 100_000 + [file("f"), END], tree=F,
+             reports="A21"),
         Case("100,000 directories of one path", lambda: [folder("n/m")] * 100_000 + [folder("n/m", 0o700), END],
              tree="n/ 755\nn/m/ 700", reports="A21"),
-        Case("2,000 contents of one path", lambda: [file("f", b"%d" % n) for n in range(2000)] + [END], tree="f 644 '1999'",
+        Case("2,000 contents of one path", lambda: [file("f", b"%d" % n) for n in range(2000)] + [END],
+             tree="f 644 '1999'",
              reports="A21"),
         Case("a path that is a file and a directory in turn", lambda: [file("n", b""), file("n/f")] * 2000 + [END],
              tree="n/ 755\nn/f 644 'x'", reports="A13"),
-        Case("100,000 whiteouts of one path", lambda: [hides("d")] * 100_000 + [END], base=(("d", "d", 0o755), ("f", "f", b"x")),
+        Case("100,000 whiteouts of one path", lambda: [hides("d")] * 100_000 + [END],
+             base=(("d", "d", 0o755), ("f", "f", b"x")),
              tree=F),
-        Case("whiteouts of 50,000 names that aren't there", lambda: [hides(f"no/{n}") for n in range(50_000)] + [END], base=BASE,
+        Case("whiteouts of 50,000 names that aren't there", lambda: [hides(f"no/{n}") for n in range(50_000)] + [END],
+             base=BASE,
              tree=BASE_TREE),
         Case("5,000 FIFOs", lambda: [fifo(f"p{n}") for n in range(5000)] + [END],
              tree="".join(f"p{n} 644 fifo\n" for n in range(5000))),

@@ -29,7 +29,8 @@ def number(value, size):
     return digits.rjust(size - 1, b"0") + b"\0" if 0 < len(digits) < size else base256(value, size)
 
 
-def header(name, kind=b"0", *, mode=0o644, uid=0, gid=0, size=0, mtime=TIME, link=b"", magic=USTAR, device=(0, 0), prefix=b"",
+def header(name, kind=b"0", *, mode=0o644, uid=0, gid=0, size=0, mtime=TIME, link=b"", magic=USTAR, device=(0, 0),
+           prefix=b"",
            checksum=None):
     block = bytearray(BLOCK)
     for offset, width, value in (
@@ -188,7 +189,8 @@ def zstd_frame(*blocks, descriptor=0, window=b"\x38"):
     body = b""
     for index, block in enumerate(blocks):
         last = index == len(blocks) - 1
-        body += zstd_block(RAW, block, len(block), last) if isinstance(block, bytes) else zstd_block(REPEAT, *block, last)
+        body += zstd_block(RAW, block, len(block), last) if isinstance(block, bytes) else zstd_block(REPEAT, *block,
+                                                                                                     last)
     return ZSTD + bytes([descriptor]) + window + body
 
 

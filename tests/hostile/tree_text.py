@@ -5,11 +5,12 @@
     l -> d                    a symlink
     p 644 fifo                a FIFO; devices: "char 1:3", "block 8:0"
     d/g 644 'hello' = d/f     one file with d/f
-    f 644 'x' @5.5 1:2 user.n='v'   time, owner, attributes
+    f 644 'x' @5+500000000ns 1:2 user.n='v'   time, owner, attributes
 
-The time is left out where it is TIME, the owner where it is root (or, where owners are squashed, whoever it is), and the
-root where it is as every base has it. A whiteout that shows is "listed, but isn't there". Bytes of names that are not printable, spaces and backslashes are \\xNN. Paths may
-be longer than any call takes: nothing here is opened but by its name in the directory before.
+The time is left out where it is TIME, the owner where it is root (or, where owners are squashed, whoever it is), and
+the root where it is as every base has it. A whiteout that shows is "listed, but isn't there". Bytes of names that are
+not printable, spaces and backslashes are \\xNN. Paths may be longer than any call takes: nothing here is opened but by
+its name in the directory before.
 """
 import os
 import re
@@ -129,7 +130,8 @@ class TreeText:
                 self.add(path, status, f"-> {shown_name(target)}", self.attributes(directory, name))
             else:
                 number = f" {os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-                what = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "char" + number, stat.S_IFBLK: "block" + number}
+                what = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "char" + number,
+                        stat.S_IFBLK: "block" + number}
                 self.add(path, status, f"{mode} {what[kind]}", self.attributes(directory, name))
 
     def visit_directory(self, parent, name, path, mode):

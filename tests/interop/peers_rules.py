@@ -9,7 +9,6 @@ storage of its own); containerd, by its overlayfs and its native snapshotter; an
 bsdtar. Who isn't installed is left out. As root.
 """
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from peers import roots, session  # noqa: E402
 from peers.containerd import Containerd  # noqa: E402
 from peers.oci_layout import make_layout  # noqa: E402
 from peers.rules import RULES  # noqa: E402
-from peers.session import Failed, run  # noqa: E402
+from peers.session import Failed, Refused, run  # noqa: E402
 from tree_text import sorted_tree, tree_text  # noqa: E402
 
 
@@ -31,36 +30,44 @@ def found_in(case, root):
     return text if case.tree is None or "./ " in case.tree else [line for line in text if not line.startswith("./ ")]
 
 
-def verdict(case, tree):
-    """`tree` None: the layers were refused."""
+def shown(names):
+    return ", ".join(f"`{name}`" for name in names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def verdict(case, tree, folder_times=True):
+    """`tree` None: the layers were refused. `folder_times`: those of directories count."""
     if tree is None or case.tree is None:
         return "right" if tree is None and case.tree is None else "refuses" if tree is None else "applies it"
-    expected = {line.split(" ")[0]: line for line in sorted_tree(case.tree)}
-    found = {line.split(" ")[0]: line for line in tree}
+
+    def by_path(lines):
+        return {line.split(" ")[0]: line if folder_times else re.sub(r"^(\S*/ .*?) @\S+", r"\1", line)
+                for line in lines}
+
+    expected, found = by_path(sorted_tree(case.tree)), by_path(tree)
     lacks = sorted(expected.keys() - found.keys())
     extra = sorted(found.keys() - expected.keys())
     differ = [found[path] for path in sorted(expected.keys() & found.keys()) if expected[path] != found[path]]
-    parts = ["lacks " + ", ".join(f"`{path}`" for path in lacks)] if lacks else []
-    parts += ["has " + ", ".join(f"`{path}`" for path in extra)] if extra else []
-    parts += ["has `" + "`, `".join(re.sub(r"@1[67]\d{8}\S*", "@now", line) for line in differ) + "`"] if differ else []
+    parts = ["lacks " + shown(lacks)] if lacks else []
+    parts += ["has " + shown(extra)] if extra else []
+    parts += ["has " + shown([re.sub(r"@1[67]\d{8}\S*", "@now", line) for line in differ])] if differ else []
     return "; ".join(parts) or "right"
 
 
 class Peer:
-    """`tree(case, layers, place)`: of these files, made in this directory; raises Failed where they are refused."""
+    """`tree(case, layers, place)`: of these files, made in this directory; raises Refused."""
 
-    def __init__(self, name, version, tree, plain=False):
-        self.name, self.version, self.tree, self.plain = name, version, tree, plain
+    def __init__(self, name, version, tree, plain=False, folder_times=True):
+        self.name, self.version, self.tree, self.plain, self.folder_times = name, version, tree, plain, folder_times
 
     def judge(self, case, layers, place):
         if self.plain and not case.plain:
             return "-"
         try:
-            return verdict(case, self.tree(case, layers, place))
-        except Failed as refused:
+            return verdict(case, self.tree(case, layers, place), self.folder_times)
+        except Failed as failure:
             if "STRATA_PEERS_VERBOSE" in os.environ:
-                print(f"{self.name}: {case.rule} {case.what}: {refused}", file=sys.stderr)
-            return verdict(case, None)
+                print(f"{self.name}: {case.rule} {case.what}: {failure}", file=sys.stderr)
+            return verdict(case, None) if isinstance(failure, Refused) else "fails"
 
 
 def version(*command):
@@ -73,7 +80,10 @@ def strata_trees(own, case, layers, place):
     store = place / "store"
     top = None
     for layer in layers:
-        top = own.strata("import", layer, *(["--parent", top] if top else []), store=store).decode().strip()
+        try:
+            top = own.strata("import", layer, *(["--parent", top] if top else []), store=store).decode().strip()
+        except Failed as failure:
+            raise Refused(str(failure)) from failure
     own.strata("unpack", top, place / "unpacked", store=store)
     yield "unpacked", found_in(case, place / "unpacked")
     merged = own.strata("mount", top, "c", "--read-only", store=store).decode().strip()
@@ -108,7 +118,7 @@ def strata(own):
 
 def umoci(own):
     def tree(case, layers, place):
-        return found_in(case, roots.umoci(own, make_layout(place / "image", layers), place / "bundle"))
+        return found_in(case, roots.umoci(own, make_layout(place / "image", layers), place / "bundle", may_warn=True))
     return Peer("umoci", version("umoci", "--version"), tree)
 
 
@@ -116,7 +126,7 @@ def podman():
     def tree(case, layers, place):
         layout = make_layout(place / "image", layers)
         try:
-            return found_in(case, roots.podman(layout, place))
+            return found_in(case, roots.podman(layout, place, may_warn=True))
         finally:
             roots.podman_unmount(place)
     return Peer("podman", version("podman", "--version"), tree)
@@ -128,7 +138,9 @@ def containerd(daemon, snapshotter):
         target.mkdir()
         with daemon.mounted(make_layout(place / "image", layers), snapshotter, target):
             return found_in(case, target)
-    return Peer(f"containerd {snapshotter}", version("containerd", "--version"), tree)
+    # The native one copies what is below, and every directory's time is that of the copy.
+    return Peer(f"containerd {snapshotter}", version("containerd", "--version"), tree,
+                folder_times=snapshotter != "native")
 
 
 def plain_tar(program, *options):
@@ -136,7 +148,7 @@ def plain_tar(program, *options):
         root = place / "root"
         root.mkdir()
         for layer in layers:
-            run(program, "-x", "-p", *options, "-f", layer, "-C", root)
+            roots.may_refuse(program, "-x", "-p", *options, "-f", layer, "-C", root)
         return found_in(case, root)
     return Peer({"tar": "GNU tar"}.get(program, program), version(program, "--version"), tree, plain=True)
 
@@ -151,7 +163,8 @@ def peers(own, daemon):
         yield containerd(daemon, "overlayfs")
         yield containerd(daemon, "native")
     if shutil.which("tar"):
-        yield plain_tar("tar", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*", "--delay-directory-restore")
+        yield plain_tar("tar", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*",
+                        "--delay-directory-restore")
     if shutil.which("bsdtar"):
         yield plain_tar("bsdtar", "--numeric-owner", "--same-owner")
 
@@ -186,8 +199,18 @@ def check(own, patterns):
     if not (shutil.which("containerd") and shutil.which("ctr")):
         compare(own, None, patterns)
         return
-    with own.directory("containerd") as place, Containerd(place) as daemon:
-        compare(own, daemon, patterns)
+    with own.directory("containerd") as place:
+        daemon = Containerd(place)
+        try:
+            daemon.start()
+        except Failed as failure:
+            print(f"without containerd: {failure}")
+            daemon = None
+        try:
+            compare(own, daemon, patterns)
+        finally:
+            if daemon:
+                daemon.stop()
 
 
 session.main(__doc__, ("mount",), check)

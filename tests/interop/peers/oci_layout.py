@@ -26,6 +26,13 @@ class Layout:
         """Paths of the blobs of the layers, base first."""
         return [self.blob(layer["digest"]) for layer in self.manifest()["layers"]]
 
+    def chain_id(self):
+        """Of all layers (config.md of the OCI image specification)."""
+        chain = ""
+        for diff_id in json.loads(self.blob(self.manifest()["config"]["digest"]).read_bytes())["rootfs"]["diff_ids"]:
+            chain = "sha256:" + hashlib.sha256(f"{chain} {diff_id}".encode()).hexdigest() if chain else diff_id
+        return chain
+
     def _add_blob(self, data):
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         self.blob(digest).parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +65,10 @@ def make_layout(path, layers):
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **layout._add_blob(json.dumps(config).encode())},
-        "layers": [{"mediaType": media_type(layer), **layout._add_blob(pathlib.Path(layer).read_bytes())} for layer in layers]}
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
+                   **layout._add_blob(json.dumps(config).encode())},
+        "layers": [{"mediaType": media_type(layer), **layout._add_blob(pathlib.Path(layer).read_bytes())}
+                   for layer in layers]}
     entry = {"mediaType": manifest["mediaType"], **layout._add_blob(json.dumps(manifest).encode()),
              "annotations": {"org.opencontainers.image.ref.name": "latest"}}
     (layout.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))

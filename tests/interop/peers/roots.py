@@ -4,33 +4,44 @@ import pathlib
 import stat
 import tarfile
 
-from .session import run
+from .session import Failed, Refused, run
 
 
 def umoci_name(session):
     return "umoci" if session.privileged else "umoci --rootless"
 
 
-def umoci(session, layout, bundle):
+def may_refuse(*command, **options):
+    try:
+        run(*command, **options)
+    except Failed as failure:
+        raise Refused(str(failure)) from failure
+
+
+def umoci(session, layout, bundle, may_warn=False):
     """umoci unpack."""
     options = [] if session.privileged else ["--rootless"]
-    run("umoci", "unpack", *options, "--image", f"{layout.path}:latest", bundle, silent=session.privileged)
+    may_refuse("umoci", "unpack", *options, "--image", f"{layout.path}:latest", bundle,
+               silent=session.privileged and not may_warn)
     return pathlib.Path(bundle) / "rootfs"
 
 
-def podman(layout, place):
+def podman(layout, place, may_warn=False):
     """Through skopeo into a storage of its own, mounted by podman; unmounted with the mount namespace, or by
     podman_unmount()."""
     storage = ["--root", place / "graph", "--runroot", place / "run", "--storage-driver", "overlay"]
-    run("skopeo", "--insecure-policy", "copy", "-q", f"oci:{layout.path}:latest",
-        f"containers-storage:[overlay@{place}/graph+{place}/run]image:latest", silent=True)
-    return pathlib.Path(run("podman", *storage, "image", "mount", "image:latest", silent=True).decode().strip())
+    may_refuse("skopeo", "--insecure-policy", "copy", "-q", f"oci:{layout.path}:latest",
+               f"containers-storage:[overlay@{place}/graph+{place}/run]image:latest", silent=not may_warn)
+    mounted = run("podman", *storage, "image", "mount", "image:latest", silent=not may_warn)
+    return pathlib.Path(mounted.decode().strip())
 
 
 def podman_unmount(place):
-    run("podman", "--root", place / "graph", "--runroot", place / "run", "--storage-driver", "overlay", "image", "umount",
+    run("podman", "--root", place / "graph", "--runroot", place / "run", "--storage-driver", "overlay", "image",
+        "umount",
         "--all", "--force")
-    for mount in run("findmnt", "-rno", "TARGET").decode().splitlines():  # the storage itself, which podman binds to itself
+    for mount in run("findmnt", "-rno",
+                     "TARGET").decode().splitlines():  # the storage itself, which podman binds to itself
         if mount.startswith(str(place) + "/"):
             run("umount", "-l", mount)
 

@@ -19,6 +19,10 @@ class Failed(Exception):
     pass
 
 
+class Refused(Failed):
+    """A program doesn't take what it was given."""
+
+
 def skip(reason):
     print(f"skipped: {reason}")
     sys.exit(77)
