@@ -2,8 +2,8 @@
 // stored and unpacked, they are the same filesystem, or refused by both.
 #include "fuzz/fuzz.hpp"
 #include "support/chosen_layer.hpp"
-#include "support/layer_forms.hpp"
 #include "support/scratch.hpp"
+#include "support/stored_and_flat.hpp"
 
 using namespace strata::test;
 
@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto directory = scratch.directory("chain");
   Input input(data, size);
   {
-    LayerForms forms(directory);
+    StoredAndFlat forms(directory);
     std::string said;
     for (int layers = 0; layers < 3 && (layers == 0 || !input.empty()); ++layers) {
       const ChosenLayer layer([&input](unsigned n) { return input.below(n); });

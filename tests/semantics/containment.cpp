@@ -72,18 +72,31 @@ class Swapper {
   }
   void swap_in(const fs::path& place) {
     for (std::size_t i = 0; i < names.size(); ++i) {
-      const fs::path name = place / names[i], link = links_ / std::to_string(i);
-      struct stat st {};
-      if (::lstat(name.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) continue;
-      // What an exchange left there and nobody took back is put away.
-      if (::lstat(link.c_str(), &st) == 0 && !S_ISLNK(st.st_mode))
-        ::rename(link.c_str(), (links_ / ("away" + std::to_string(put_away_++))).c_str());
-      if (::symlink((outside_ / names[i]).c_str(), link.c_str()) != 0 && errno != EEXIST) continue;
-      if (::syscall(SYS_renameat2, AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), RENAME_EXCHANGE) != 0) continue;
-      ++*swaps_;
-      for (unsigned spin = 0; spin < put_away_ % 64; ++spin) ::sched_yield();
-      (void)::syscall(SYS_renameat2, AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), RENAME_EXCHANGE);
+      // Not through what was swapped before: that would change what is outside.
+      const std::string name = names[i].substr(names[i].rfind('/') + 1);
+      int dir = ::open(place.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      if (dir >= 0 && name != names[i]) {
+        const int parent = dir;
+        dir = ::openat(parent, names[i].substr(0, names[i].find('/')).c_str(),
+                       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        ::close(parent);
+      }
+      if (dir < 0) continue;
+      swap(dir, name, links_ / std::to_string(i), outside_ / names[i]);
+      ::close(dir);
     }
+  }
+  void swap(int dir, const std::string& name, const fs::path& link, const fs::path& target) {
+    struct stat st {};
+    if (::fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) return;
+    // What an exchange left there and nobody took back is put away.
+    if (::lstat(link.c_str(), &st) == 0 && !S_ISLNK(st.st_mode))
+      ::rename(link.c_str(), (links_ / ("away" + std::to_string(put_away_++))).c_str());
+    if (::symlink(target.c_str(), link.c_str()) != 0 && errno != EEXIST) return;
+    if (::syscall(SYS_renameat2, AT_FDCWD, link.c_str(), dir, name.c_str(), RENAME_EXCHANGE) != 0) return;
+    ++*swaps_;
+    for (unsigned spin = 0; spin < put_away_ % 64; ++spin) ::sched_yield();
+    (void)::syscall(SYS_renameat2, AT_FDCWD, link.c_str(), dir, name.c_str(), RENAME_EXCHANGE);
   }
 
   fs::path links_, outside_;
