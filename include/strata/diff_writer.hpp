@@ -65,6 +65,7 @@ class STRATA_API DiffWriterBase {
              const DiffOptions& options = {}) const;
   /// The same for what write_upper() and write_trees() have written. `scratch`: a directory in which one can be made
   /// that is removed again, on a filesystem that holds what the layer holds (owners, xattrs, marks of an overlay).
+  /// Between trees every file is read.
   void prove_upper(const boost::filesystem::path& upper, const std::vector<boost::filesystem::path>& lowers,
                    ByteSource& layer, const boost::filesystem::path& scratch, const DiffOptions& options = {}) const;
   void prove_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer, ByteSource& layer,

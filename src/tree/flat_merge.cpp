@@ -79,8 +79,7 @@ void put_in_place(int from, const std::string& name, int to) {
   const std::optional<Metadata> moved = try_stat(from, name);
   const bool opened = moved && open_up(from, name, *moved);
   if (sys::renameat2(from, name.c_str(), to, name.c_str(), 0) != 0) throw_errno(errno, "put in place", quoted(name));
-  if (opened && change_mode(to, name, moved->mode & 07777) != 0)
-    throw_errno(errno, "set the mode of", quoted(name));
+  if (opened && change_mode(to, name, moved->mode & 07777) != 0) throw_errno(errno, "set the mode of", quoted(name));
 }
 
 void merge_flat(TreeBuilder& builder, int root, const ObjectSetter& setter) {

@@ -13,24 +13,22 @@ def bombs(c):
     return [
         Case("a gzip bomb", lambda: gzip_of_zeros(header("f", size=huge), huge >> 20, END), base=BASE, **no_room),
         Case("a gzip bomb after the end of the archive", lambda: gzip_of_zeros(tail, 256, b""),
-             tar=lambda: [tail] + [bytes(1 << 20)] * 256, tree=F),
+             refused="ratio=200"),
         Case("a gzip bomb in an extension", lambda: gzip_of_zeros(header("x", "x", size=huge), huge >> 20, END),
              refused="over the limit"),
         Case("a gzip bomb in what has no content",
              lambda: gzip_of_zeros(folder("n") + header("f/", "5", size=huge), 1, tail),
              tar=lambda: [folder("n"), header("f/", "5", size=huge), bytes(1 << 20), tail], tree="f/ 644\nn/ 755"),
         Case("a gzip bomb in a label", lambda: gzip_of_zeros(header("label", "V", size=huge), huge >> 20, tail),
-             tar=lambda: [header("label", "V", size=huge), *[bytes(1 << 20)] * 256, tail], tree=F, reports="tar"),
+             refused="ratio=200"),
         Case("a zstd bomb", zstd_frame(header("f", size=huge), *repeats, END), base=BASE, **no_room),
-        Case("a zstd bomb after the end of the archive", zstd_frame(tail, *repeats),
-             tar=lambda: [tail] + [bytes(1 << 20)] * 256,
-             tree=F),
+        Case("a zstd bomb after the end of the archive", zstd_frame(tail, *repeats), refused="ratio=200"),
     ]
 
 
 def names(c):
-    deep = "x/" * 2047 + "y"
-    deep_tree = "".join("x/" * n + " 755\n" for n in range(1, 2048))
+    long = "x" * 254 + "/"
+    way = long * 15
     composed, decomposed = "\u00e9", "e\u0301"
     odd = [b"new\nline", b"tab\t", b"\xff\xfe", b"-rf", b"a\\b", b"*", b"%s", b" ", b"...", b"a:b,c=d", b"\x1b[31m",
            b"\x7f"]
@@ -44,11 +42,17 @@ def names(c):
              base=(("f", "n" * 251, b"x"), ("f", "f", b"x")), tree=F),
         Case("a whiteout of a name of 252 bytes", layer(hides("n" * 252)), base=BASE, refused="255 bytes"),
         Case("a name of 300 bytes in a symlink", layer(soft("s", "n" * 300), file("s/f")), refused="directory|longer"),
-        Case("a path of 4,095 bytes", layer(file(deep)), tree=deep_tree + "x/" * 2047 + "y 644 'x'"),
-        Case("a path of 4,097 bytes", layer(file("good"), file("x/" * 2047 + "yyy")), base=BASE, refused="4,095 bytes"),
+        Case("a path of 1,024 names", layer(file("x/" * 1023 + "y")),
+             tree="".join("x/" * n + " 755\n" for n in range(1, 1024)) + "x/" * 1023 + "y 644 'x'"),
+        Case("a path of 1,025 names", layer(file("good"), file("x/" * 1024 + "y")), base=BASE, refused="depth=1024"),
+        Case("a path of 4,095 bytes", layer(file(way + "z" * 14 + "/" + "y" * 255)),
+             tree="".join(long * n + " 755\n" for n in range(1, 16)) + way + "z" * 14 + "/ 755\n" +
+             way + "z" * 14 + "/" + "y" * 255 + " 644 'x'"),
+        Case("a path of 4,097 bytes", layer(file("good"), file(way + "z" * 16 + "/" + "y" * 255)), base=BASE,
+             refused="4,?095"),
         Case("a path of 70,000 bytes", layer(file("x/" * 35_000 + "y")), refused="over the limit"),
         Case("a target of a hardlink of 70,000 bytes", layer(hard("h", "x/" * 35_000 + "y")), refused="over the limit"),
-        Case("a target of a hardlink that is too deep", layer(hard("h", "x/" * 2500 + "y")), refused="4,095 bytes"),
+        Case("a target of a hardlink that is too deep", layer(hard("h", "x/" * 2500 + "y")), refused="path_bytes=4095"),
         Case("names that differ in case", layer(file("Name", b"1"), file("name", b"2"), file("NAME", b"3")),
              tree="Name 644 '1'\nname 644 '2'\nNAME 644 '3'"),
         Case("names that differ in their normal form",
