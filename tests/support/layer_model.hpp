@@ -81,7 +81,6 @@ class LayerModel {
     bool opaque = false;
     bool needed = false;  ///< only a symlink leads here: it must be there
     bool directory() const { return kind == Kind::implied || kind == Kind::listed; }
-    bool there() const { return directory() || kind == Kind::other; }
     std::string path() const { return parent == nullptr ? "" : parent->path() + "/" + name; }
     void clear() {
       kind = Kind::nothing;
@@ -345,8 +344,9 @@ class LayerModel {
 
   bool link_to_own(const Link& link) {
     Node* const target = look(link.target);
-    if (target != nullptr && target->directory()) throw Refused("a link to a directory");
-    if (target == nullptr || !target->there()) return false;
+    // A directory that only a symlink below leads to isn't known yet; by the end the link may be replaced.
+    if (target != nullptr && target->directory() && symlinks_below_.empty()) throw Refused("a link to a directory");
+    if (target == nullptr || target->kind != Kind::other) return false;
     link.node->kind = Kind::other;
     link.node->file = target->file;
     describe(*target->file, link.is);
