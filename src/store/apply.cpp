@@ -45,7 +45,7 @@ class Staging {
     try {
       const Timestamp now = done_ ? stat_of(root_).mtime : time_;
       remove_tree(root_, name_);
-      ObjectSetter::set_times(root_, ".", now, "/");
+      ObjectSetter::set_times(root_, now, "/");
     } catch (const std::exception&) {
       // The next apply removes what is left.
     }
@@ -135,7 +135,7 @@ ApplyResult apply_overlay(ByteSource& source, const boost::filesystem::path& upp
       attributes = attributes_of(stat_of(staging.fs()), {});
     }
     setter.replace_directory(directory.get(), attributes, "/");
-    ObjectSetter::set_times(directory.get(), ".", attributes.mtime, "/");
+    ObjectSetter::set_times(directory.get(), attributes.mtime, "/");
     staging.done();
   });
 }

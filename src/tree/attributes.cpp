@@ -173,4 +173,9 @@ void ObjectSetter::set_times(int dir, const std::string& name, const Timestamp& 
     throw_errno(errno, "set the time of", quoted(path));
 }
 
+void ObjectSetter::set_times(int fd, const Timestamp& mtime, const std::string& path) {
+  const timespec times[2] = {to_timespec(mtime), to_timespec(mtime)};
+  if (sys::futimens(fd, times) != 0) throw_errno(errno, "set the time of", quoted(path));
+}
+
 }  // namespace strata::detail

@@ -45,6 +45,8 @@ struct ObjectSetter {
   /// set_times.
   void replace_directory(int fd, const Attributes& attributes, const std::string& path) const;
   static void set_times(int dir, const std::string& name, const Timestamp& mtime, const std::string& path);
+  /// Of what is open, not with O_PATH; of a directory whatever its mode is.
+  static void set_times(int fd, const Timestamp& mtime, const std::string& path);
 
  private:
   void note_acl(const std::string& name) const;

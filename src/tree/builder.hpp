@@ -163,8 +163,7 @@ class TreeBuilder {
   bool drop_before(Id node, std::uint32_t order);
   void merge_into(Id from, Id to);
   void record_moves(Id node);
-  Id follow(Id start, std::vector<std::string> names, const MergedView& lower, const std::string& path,
-            bool must_be_there = true);
+  Id follow(Id start, std::vector<std::string> names, const MergedView& lower, const std::string& path);
   void link_all_lower(const MergedView& lower);
   [[noreturn]] void throw_missing(const PendingLink& link) const;
   void link_lower(const PendingLink& link, Id parent, const MergedView& lower);

@@ -106,7 +106,7 @@ void copy_view(const MergedView& view, int to, const Attributes& root, const Obj
         if (!child) throw_errno(errno, "open the directory", quoted(prefix + name));
         self(self, entry, child.get(), prefix + name + "/");
         setter.replace_directory(child.get(), attributes_of(entry.metadata, view.xattrs(entry)), prefix + name);
-        ObjectSetter::set_times(child.get(), ".", entry.metadata.mtime, prefix + name);
+        ObjectSetter::set_times(child.get(), entry.metadata.mtime, prefix + name);
         continue;
       }
       const std::pair file{entry.metadata.device, entry.metadata.inode};
@@ -129,7 +129,7 @@ void copy_view(const MergedView& view, int to, const Attributes& root, const Obj
   };
   if (const auto top = view.root()) copy(copy, *top, to, "");
   setter.replace_directory(to, root, "/");
-  ObjectSetter::set_times(to, ".", root.mtime, "/");
+  ObjectSetter::set_times(to, root.mtime, "/");
 }
 
 }  // namespace strata::detail

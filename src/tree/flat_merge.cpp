@@ -37,7 +37,7 @@ class Merge {
       if (!readable) throw_errno(errno, "open the directory", quoted(index_.path(node)));
       setter_.replace_directory(readable.get(), *attributes, index_.path(node));
     }
-    ObjectSetter::set_times(target, ".", listed ? attributes->mtime : time, index_.path(node));
+    ObjectSetter::set_times(target, listed ? attributes->mtime : time, index_.path(node));
   }
 
  private:

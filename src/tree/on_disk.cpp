@@ -169,7 +169,7 @@ void TreeBuilder::seal_directory(Id node, Marks marks) {
   if (attributes == nullptr) attributes = &fallback;
   if (node == LayerIndex::root) {
     setter().replace_directory(directory_, *attributes, "/");
-    ObjectSetter::set_times(directory_, ".", attributes->mtime, "/");
+    ObjectSetter::set_times(directory_, attributes->mtime, "/");
   } else {
     setter().set_node(descriptor(index_[node].parent), index_.name(node), S_IFDIR, *attributes, path);
   }

@@ -146,10 +146,9 @@ void TreeBuilder::find_lower_symlinks(Id node, const Low& low, const MergedView&
 }
 
 /// The directory that names lead to, through symlinks of this layer and of those below; made as an implied one where
-/// this layer has none yet. What isn't there at all is an error, for an entry can't be placed in it, or, where it need
-/// not be there, none.
+/// this layer has none yet. What isn't there at all is an error: nothing can be placed in it, nor hidden.
 TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const MergedView& lower,
-                                    const std::string& path, bool must_be_there) {
+                                    const std::string& path) {
   int links = 0;
   while (!names.empty()) {
     const std::string name = std::move(names.back());
@@ -171,11 +170,9 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
       low = lower_child(id, low_parent, lower);
     else if (low_parent && low_parent->metadata.is_directory() && !index_[at].opaque)
       low = lower.lookup(*low_parent, name);
-    if (id != LayerIndex::none && (index_[id].kind == Kind::file || index_[id].kind == Kind::pending)) {
-      if (!must_be_there) return LayerIndex::none;
+    if (id != LayerIndex::none && (index_[id].kind == Kind::file || index_[id].kind == Kind::pending))
       throw_error(errc::bad_archive, "place", quoted(path),
                   "the way leads through " + quoted(index_.path(id)) + ", which is no directory in this layer");
-    }
     const bool own_directory = own && index_[id].kind == Kind::directory;
     if (!own_directory && low && low->metadata.is_symlink()) {
       if (++links > max_symlinks)
@@ -190,7 +187,6 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
         names.pop_back();
         continue;
       }
-      if (!must_be_there) return LayerIndex::none;
       throw_error(errc::bad_archive, "place", quoted(path),
                   "its parent leads through symlinks to " + quoted(name) + ", which is no directory below");
     }
@@ -210,13 +206,7 @@ void TreeBuilder::relocate(Id node, const MergedView& lower) {
   const std::string target = lower.link_target(*low);
   std::vector<std::string> names;
   push_names(names, target);
-  const Id to = follow(target.starts_with('/') ? LayerIndex::root : index_[node].parent, std::move(names), lower, path,
-                       index_[node].on_disk());
-  if (to == LayerIndex::none) {  // marks that are nowhere hide nothing
-    plain_ = false;
-    index_.detach(node);
-    return;
-  }
+  const Id to = follow(target.starts_with('/') ? LayerIndex::root : index_[node].parent, std::move(names), lower, path);
   for (Id at = to; at != LayerIndex::root; at = index_[at].parent)
     if (at == node) throw_error(errc::bad_archive, "place", quoted(path), "its parent is a symlink into itself");
   // Out of the way first: what is in it may have to stand at its very name. No entry can have this one (A9).

@@ -79,7 +79,8 @@ class LayerModel {
     ModelTree file;      ///< of Kind::listed and Kind::other
     bool hides = false;  ///< a whiteout of this name
     bool opaque = false;
-    bool needed = false;  ///< only a symlink leads here: it must be there
+    bool needed = false;           ///< only a symlink leads here: it must be there
+    bool needed_by_marks = false;  ///< a symlink below leads here, to marks: the same
     bool directory() const { return kind == Kind::implied || kind == Kind::listed; }
     std::string path() const { return parent == nullptr ? "" : parent->path() + "/" + name; }
     void clear() {
@@ -283,7 +284,10 @@ class LayerModel {
   Node& walk(const Names& path, bool make) {
     return *go(path, true, !make, [this, make](Node& at, const std::string& name, From from) {
       Node& node = child(at, name);
-      if (!make) return &node;
+      if (!make) {
+        if (from == From::symlink_below) node.needed_by_marks = true;
+        return &node;
+      }
       if (from == From::symlink_below) {
         if (own_files_.contains(node.path())) throw Refused("a symlink to what is no directory");
         passed_.insert(node.path());
@@ -438,6 +442,8 @@ class LayerModel {
       if (child->hides) into->children.erase(name);  // A1: first
       ModelTree there = lookup(into.get(), name);
       const bool merges = there && there->is_directory();
+      if (child->needed_by_marks && !child->directory() && (child->kind != Kind::nothing || !merges))
+        throw Refused("marks behind a symlink that leads nowhere");
       switch (child->kind) {
         case Kind::nothing:
           if (merges) merge(*child, there);  // A6: only marks
