@@ -132,6 +132,8 @@ class STRATA_API TarReader {
   const TarEntry* next();
   /// The next piece of the current entry's stored content, empty at its end. Valid until the next call of anything.
   std::span<const std::byte> content();
+  /// While this is held, what content() gave last stays as it is, whatever is called meanwhile.
+  std::shared_ptr<const void> content_owner();
 
   /// Offset in the archive of the current entry's first header block.
   std::uint64_t entry_offset() const;

@@ -76,6 +76,7 @@ ApplyResult apply(ByteSource& source, const Staging& staging, BuilderOptions bui
     builder_options.owners = options.owners;
     builder_options.budget = options.budget;
     builder_options.umask_is_zero = umask_is_zero;
+    builder_options.writers = writers_for(stream);
     builder_options.staging_name = staging.name();
     TreeBuilder builder(staging.fs(), -1, builder_options, result.report);
     const ExtractOptions extract{options.conformance, options.end, options.expected_blob, options.expected_diff_id,

@@ -77,7 +77,7 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
                   "import it again");
   } else {
     with_zero_umask([&](bool umask_is_zero) {
-      draft.open(umask_is_zero);
+      draft.open(umask_is_zero, writers_for(stream));
       const ExtractOptions extract{options.conformance, options.end, options.expected_blob, options.expected_diff_id,
                                    options.budget};
       const LayerStream::Result read =

@@ -41,7 +41,7 @@ LayerDraft::LayerDraft(const StoreCore& core, const std::optional<Digest>& paren
   if (parent_) layer_.parent = parent_->id;
 }
 
-void LayerDraft::open(bool umask_is_zero) {
+void LayerDraft::open(bool umask_is_zero, unsigned writers) {
   const int dir = draft_.descriptor();
   make_directory(dir, "tree");
   tree_ = open_child(dir, "tree");
@@ -54,6 +54,7 @@ void LayerDraft::open(bool umask_is_zero) {
   recipe_file_.emplace(std::move(recipe), "the recipe");
   recipe_.emplace(*recipe_file_);
   options_.umask_is_zero = umask_is_zero;
+  options_.writers = writers;
   builder_.emplace(fs_.get(), kept_.get(), options_, report_);
 }
 

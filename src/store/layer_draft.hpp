@@ -20,8 +20,8 @@ class LayerDraft {
   LayerDraft(const StoreCore& core, const std::optional<Digest>& parent, Conformance conformance, Owners owners,
              const Budget& budget, Report& report);
 
-  /// Starts the tree. To be called in the thread that fills it.
-  void open(bool umask_is_zero);
+  /// Starts the tree. To be called in the thread that fills it; `writers` make files beside it.
+  void open(bool umask_is_zero, unsigned writers = 0);
   TreeBuilder& builder() { return *builder_; }
   RecipeWriter& recipe() { return *recipe_; }
   const std::optional<Layer>& parent() const { return parent_; }

@@ -24,13 +24,13 @@ class Placer {
  public:
   Placer(TreeBuilder& builder, const TarEntry& entry) : builder_(builder), entry_(entry) {}
 
-  void write(std::span<const std::byte> bytes) {
-    if (!entry_.sparse) return builder_.write(bytes);
+  void write(std::span<const std::byte> bytes, const std::shared_ptr<const void>& owner) {
+    if (!entry_.sparse) return builder_.write(bytes, owner);
     while (!bytes.empty()) {
       const SparseExtent& extent = entry_.extents[extent_];
       if (done_ == 0) skip_to(extent.offset);
       const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), extent.size - done_));
-      builder_.write(bytes.first(n));
+      builder_.write(bytes.first(n), owner);
       bytes = bytes.subspan(n);
       at_ += n;
       if ((done_ += n) == extent.size) {
@@ -127,7 +127,7 @@ LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, Rec
                             entry->sparse ? entry->extents : std::vector<SparseExtent>{});
     Placer placer(builder, *entry);
     for (auto piece = reader.content(); !piece.empty(); piece = reader.content()) {
-      placer.write(piece);
+      placer.write(piece, reader.content_owner());
       if (recipe != nullptr) recipe->content(piece);
       progress.tar_bytes = reader.offset();
       tell();
@@ -151,6 +151,11 @@ LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, Rec
   builder.finish();
   if (recipe != nullptr) recipe->finish();
   return result;
+}
+
+unsigned writers_for(const LayerStream& stream) {
+  constexpr unsigned most = 4;  // one filesystem has little use for more
+  return stream.threaded() ? std::clamp(std::thread::hardware_concurrency(), 1U, most) : 0;
 }
 
 std::vector<CompressionPolicy> known_codecs() {

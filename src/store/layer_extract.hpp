@@ -24,6 +24,9 @@ struct ExtractOptions {
 LayerStream::Result extract_layer(LayerStream& stream, TreeBuilder& builder, RecipeWriter* recipe,
                                   const ExtractOptions& options, const Control& control, Report& report);
 
+/// How many threads are to make the files of such a stream beside the one that reads it (TreeBuilder).
+unsigned writers_for(const LayerStream& stream);
+
 /// What can be read without a store, whose policies may know more.
 std::vector<CompressionPolicy> known_codecs();
 

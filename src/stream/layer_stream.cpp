@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <thread>
 
 namespace strata::detail {
 
@@ -139,22 +140,33 @@ struct LayerStream::Impl {
         diff_hash(hash.start()),
         compressed(codec.name != Uncompressed::name) {
     ByteSource* at = &intake;
-    const bool threads = !intake.whole();
-    if (threads) at = (reader = std::make_unique<ReadAhead>(*at)).get();
-    at = (decoder = std::make_unique<Ratio>(*at, codec, budget)).get();
-    if (!threads) {
-      tar = at;
+    if (!intake.whole() && std::thread::hardware_concurrency() > 1) {
+      reader = std::make_unique<ReadAhead>(*at);
+      at = reader.get();
+    }
+    if (compressed) {
+      decoder = std::make_unique<Ratio>(*at, codec, budget);
+      at = decoder.get();
+    }
+    if (!reader) {
+      unthreaded = at;
+      pool.emplace(small_layer, 2);
       return;
     }
     // Of an uncompressed layer the diff id is the blob's digest, and decoding is nothing.
-    if (!compressed) {
-      tar = at;
-      return;
-    }
-    at = (decoded = std::make_unique<ReadAhead>(*at)).get();
-    tar = (digested = std::make_unique<ReadAhead>(*at, [this](std::span<const std::byte> bytes) {
-             diff_hash.update(bytes);
-           })).get();
+    if (compressed)
+      decoded = std::make_unique<ReadAhead>(*at, [this](std::span<const std::byte> bytes) { diff_hash.update(bytes); });
+    tar = decoded ? decoded.get() : reader.get();
+  }
+
+  Block next() {
+    if (tar != nullptr) return tar->next_block();
+    const std::shared_ptr<std::byte[]> bytes = pool->take();
+    std::size_t size = 0;
+    for (std::size_t n = 1; n != 0 && size < small_layer; size += n)
+      n = unthreaded->read({bytes.get() + size, small_layer - size});
+    if (compressed) diff_hash.update({bytes.get(), size});
+    return {{bytes.get(), size}, bytes};
   }
 
   Budget budget;
@@ -163,12 +175,13 @@ struct LayerStream::Impl {
   AnyHash diff_hash;
   bool compressed;
   std::uint64_t tar_size = 0;
-  ByteSource* tar = nullptr;
+  ReadAhead* tar = nullptr;
+  ByteSource* unthreaded = nullptr;
+  std::optional<BlockPool> pool;  // of what runs in no thread of its own
   // Each reads from the one before it; they go in the opposite order.
   std::unique_ptr<ReadAhead> reader;
   std::unique_ptr<Ratio> decoder;
   std::unique_ptr<ReadAhead> decoded;
-  std::unique_ptr<ReadAhead> digested;
 };
 
 LayerStream::LayerStream(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs,
@@ -176,35 +189,33 @@ LayerStream::LayerStream(ByteSource& source, const HashPolicy& hash, const std::
     : impl_(std::make_unique<Impl>(source, hash, codecs, control, budget)) {}
 LayerStream::~LayerStream() = default;
 
-std::size_t LayerStream::read(std::span<std::byte> into) {
-  const std::size_t n = impl_->tar->read(into);
-  impl_->tar_size += n;
+Block LayerStream::next_block() {
+  Block block = impl_->next();
+  impl_->tar_size += block.bytes.size();
   if (impl_->tar_size > impl_->budget.tar_bytes)
     throw_over_budget(impl_->budget, &Budget::tar_bytes, name(), "its tar has more bytes");
-  if (impl_->compressed && !impl_->digested) impl_->diff_hash.update(into.first(n));
-  return n;
+  return block;
 }
 
+bool LayerStream::threaded() const { return impl_->reader != nullptr; }
 std::string LayerStream::name() const { return impl_->intake.name(); }
 std::uint64_t LayerStream::blob_bytes() const { return impl_->intake.bytes(); }
 std::optional<std::uint64_t> LayerStream::blob_total() const { return impl_->intake.size(); }
 
 LayerStream::Result LayerStream::finish() {
   Result result;
-  result.trailing_bytes = impl_->decoder->trailing_bytes();
+  if (impl_->decoder) result.trailing_bytes = impl_->decoder->trailing_bytes();
   result.tar_size = impl_->tar_size;
   result.codec = impl_->codec.name;
   result.media_type = impl_->codec.media_type;
   result.compressed = impl_->compressed;
   // The stages have ended, so their threads touch nothing any more once joined.
-  impl_->digested.reset();
   impl_->decoded.reset();
   if (impl_->compressed) result.diff_id = impl_->diff_hash.finish();
-  if (impl_->reader) {
-    std::vector<std::byte> rest(small_layer);
-    while (impl_->reader->read(rest) != 0) {
+  // A decoder may stop before the end.
+  if (impl_->reader && impl_->compressed)
+    for (std::vector<std::byte> rest(small_layer); impl_->reader->read(rest) != 0;) {
     }
-  }
   impl_->reader.reset();
   result.blob = impl_->intake.finish();
   result.blob_size = impl_->intake.bytes();

@@ -8,6 +8,8 @@
 #include <strata/hash.hpp>
 #include <strata/progress.hpp>
 
+#include "base/block.hpp"
+
 #include <memory>
 #include <optional>
 #include <vector>
@@ -16,7 +18,7 @@ namespace strata::detail {
 
 /// Gives the uncompressed tar of a layer. What is small is read in the caller's thread; anything else runs in stages
 /// beside each other: reading and blob digest, decompression, diff id. Memory: a few MiB, whatever the layer's size.
-class LayerStream final : public ByteSource {
+class LayerStream final : public BlockSource {
  public:
   /// Reads the first bytes at once. Throws errc::bad_archive where no codec recognises them. `source`, `codecs` and
   /// `control` outlive it. Of the budget, the tar's size and the ratio are looked at here.
@@ -24,8 +26,10 @@ class LayerStream final : public ByteSource {
               const Control& control, const Budget& budget);
   ~LayerStream() override;
 
-  std::size_t read(std::span<std::byte> into) override;
+  Block next_block() override;
   std::string name() const override;
+  /// Whether it is large enough for work in several threads to pay.
+  bool threaded() const;
 
   /// Bytes taken from the source so far; any thread.
   std::uint64_t blob_bytes() const;

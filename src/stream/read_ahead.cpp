@@ -1,75 +1,86 @@
 #include "stream/read_ahead.hpp"
 
-#include <algorithm>
-#include <cstring>
-
 namespace strata::detail {
 
-ReadAhead::ReadAhead(ByteSource& from, std::function<void(std::span<const std::byte>)> tap)
-    : from_(from), tap_(std::move(tap)), free_(blocks), thread_([this] { run(); }) {}
-
-ReadAhead::~ReadAhead() {
+void ReadAhead::Queue::put(Block block) {
   {
     const std::lock_guard hold(mutex_);
-    abandoned_ = true;
+    blocks_.push_back(std::move(block));
   }
-  changed_.notify_all();
+  changed_.notify_one();
+}
+
+void ReadAhead::Queue::end(std::exception_ptr failure) {
+  {
+    const std::lock_guard hold(mutex_);
+    ended_ = true;
+    failure_ = std::move(failure);
+  }
+  changed_.notify_one();
+}
+
+Block ReadAhead::Queue::take() {
+  std::unique_lock hold(mutex_);
+  changed_.wait(hold, [this] { return !blocks_.empty() || ended_; });
+  if (blocks_.empty()) {
+    if (failure_) std::rethrow_exception(failure_);
+    return {};
+  }
+  Block block = std::move(blocks_.front());
+  blocks_.pop_front();
+  return block;
+}
+
+ReadAhead::ReadAhead(ByteSource& from, std::function<void(std::span<const std::byte>)> watch)
+    : from_(from), watch_(std::move(watch)), thread_([this] { run(); }) {
+  if (!watch_) return;
+  try {
+    watch_thread_ = std::thread([this] { run_watch(); });
+  } catch (...) {
+    pool_.close();
+    thread_.join();
+    throw;
+  }
+}
+
+ReadAhead::~ReadAhead() {
+  pool_.close();
   thread_.join();
+  if (watch_thread_.joinable()) watch_thread_.join();
 }
 
 void ReadAhead::run() {
   try {
-    for (;;) {
-      Block block;
-      {
-        std::unique_lock hold(mutex_);
-        changed_.wait(hold, [this] { return abandoned_ || !free_.empty(); });
-        if (abandoned_) return;
-        block = std::move(free_.back());
-        free_.pop_back();
-      }
-      block.bytes.resize(block_size);
-      block.size = 0;
+    for (bool ended = false; !ended;) {
+      const std::shared_ptr<std::byte[]> bytes = pool_.take();
+      if (bytes == nullptr) break;
       // Whole blocks, so that small reads of the source (a pipe's) don't cost a switch of threads each.
-      bool ended = false;
-      while (block.size < block_size && !ended) {
-        const std::size_t n = from_.read(std::span(block.bytes).subspan(block.size));
+      std::size_t size = 0;
+      while (size < block_size && !ended) {
+        const std::size_t n = from_.read({bytes.get() + size, block_size - size});
         ended = n == 0;
-        block.size += n;
+        size += n;
       }
-      if (block.size != 0 && tap_) tap_(std::span(block.bytes).first(block.size));
-      const std::lock_guard hold(mutex_);
-      if (block.size != 0) ready_.push_back(std::move(block));
-      ended_ = ended;
-      changed_.notify_all();
-      if (ended) return;
+      if (size == 0) break;
+      const Block block{{bytes.get(), size}, bytes};
+      if (watch_) to_watch_.put(block);
+      ready_.put(block);
     }
+    ready_.end();
   } catch (...) {
-    const std::lock_guard hold(mutex_);
-    failure_ = std::current_exception();
-    changed_.notify_all();
+    ready_.end(std::current_exception());
   }
+  to_watch_.end();
 }
 
-std::size_t ReadAhead::read(std::span<std::byte> into) {
-  if (taken_ == current_.size) {
-    std::unique_lock hold(mutex_);
-    if (current_.bytes.size() != 0) free_.push_back(std::move(current_));
-    current_ = {};
-    taken_ = 0;
-    changed_.notify_all();
-    changed_.wait(hold, [this] { return !ready_.empty() || ended_ || failure_; });
-    if (ready_.empty()) {
-      if (failure_) std::rethrow_exception(failure_);
-      return 0;
-    }
-    current_ = std::move(ready_.front());
-    ready_.pop_front();
-  }
-  const std::size_t n = std::min(into.size(), current_.size - taken_);
-  std::memcpy(into.data(), current_.bytes.data() + taken_, n);
-  taken_ += n;
-  return n;
+void ReadAhead::run_watch() {
+  for (Block block = to_watch_.take(); !block.bytes.empty(); block = to_watch_.take()) watch_(block.bytes);
+}
+
+Block ReadAhead::next_block() {
+  Block block = ready_.take();
+  if (block.bytes.empty() && watch_thread_.joinable()) watch_thread_.join();
+  return block;
 }
 
 }  // namespace strata::detail

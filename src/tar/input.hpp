@@ -1,11 +1,14 @@
-// The archive as a stream: a buffer that the source fills, views into it, and the observer who sees what is structure.
+// The archive as a stream: views into the blocks that the source gives, and the observer who sees what is structure.
 #pragma once
 
 #include <strata/tar.hpp>
 
+#include "base/block.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 namespace strata::detail {
@@ -19,10 +22,12 @@ class ArchiveInput {
   /// Bytes consumed so far.
   std::uint64_t offset() const noexcept { return offset_; }
 
-  /// What is in the buffer, at least one byte unless the source has ended. Consumes nothing; valid until the next call.
+  /// Bytes that come next, at least one unless the source has ended. Consumes nothing; valid until the next call, or
+  /// as long as owner() of now is held.
   std::span<const std::byte> peek();
-  /// The same, but a whole block; shorter only at the end of the source.
+  /// The same, but a whole block of the tar; shorter only at the end of the source.
   std::span<const std::byte> peek_block();
+  const std::shared_ptr<const void>& owner();
 
   /// Consumes bytes that the last peek showed, as …
   void take_content(std::size_t size) noexcept;
@@ -33,17 +38,19 @@ class ArchiveInput {
   std::uint64_t pass_structure(std::uint64_t size);
 
  private:
-  void fill();
-  std::span<const std::byte> buffered() const noexcept { return {buffer_.get() + begin_, end_ - begin_}; }
-
-  // Two reads of a pipe; larger gains nothing, since content is handed on as it comes.
-  static constexpr std::size_t capacity = 128 * 1024;
+  void next();
+  void read_more();
+  void join_next();
 
   ByteSource& source_;
+  BlockSource* blocks_;  // the same, where it gives whole blocks
   TarReader::RawObserver* observer_ = nullptr;
-  std::unique_ptr<std::byte[]> buffer_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
+  std::span<const std::byte> view_;
+  std::shared_ptr<const void> owner_;
+  // Of a source that doesn't: where its bytes are read to.
+  std::shared_ptr<std::byte[]> buffer_;
+  std::size_t filled_ = 0;
+  bool lent_ = false;  // someone may hold the buffer
   std::uint64_t offset_ = 0;
   bool ended_ = false;
 };

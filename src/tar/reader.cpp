@@ -280,6 +280,7 @@ std::span<const std::byte> TarReader::content() {
   return bytes;
 }
 
+std::shared_ptr<const void> TarReader::content_owner() { return impl_->input.owner(); }
 std::uint64_t TarReader::entry_offset() const { return impl_->entry_offset; }
 std::uint64_t TarReader::offset() const { return impl_->input.offset(); }
 std::uint64_t TarReader::entries() const { return impl_->entries; }

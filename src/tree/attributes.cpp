@@ -102,6 +102,11 @@ void ObjectSetter::check_time(const Metadata& now, const Attributes& attributes,
   report.add("A16", path, "the filesystem can't hold its time: the nearest is taken");
 }
 
+bool ObjectSetter::gives_silently(const Attributes& attributes) const {
+  const bool mine = attributes.uid == own_uid && attributes.gid == own_gid;
+  return (mine || owners == Owners::keep) && attributes.xattrs.empty() && !may_be_clamped(attributes.mtime);
+}
+
 void ObjectSetter::set_file(int fd, const Attributes& attributes, std::uint32_t created_mode,
                             const std::string& path) const {
   bool chowned = false;

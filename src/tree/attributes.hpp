@@ -36,6 +36,9 @@ struct ObjectSetter {
   uid_t own_uid = ::geteuid();
   gid_t own_gid = ::getegid();
 
+  /// Whether set_file has nothing to report of these, whatever happens: they are given, or it throws. Then any thread
+  /// may call it.
+  bool gives_silently(const Attributes& attributes) const;
   /// A regular file just created with `created_mode` by this process and open for writing.
   void set_file(int fd, const Attributes& attributes, std::uint32_t created_mode, const std::string& path) const;
   /// Anything else that was just created: `name` in `dir`; never followed. A symlink has no mode.

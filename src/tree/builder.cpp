@@ -188,13 +188,9 @@ bool TreeBuilder::add_other(const TarEntry& entry, Id parent, std::string_view n
 }
 
 bool TreeBuilder::add_file(const TarEntry& entry, Id node, Attributes attributes) {
-  create_file(node, attributes.mode & 0777, entry.path);
+  create_file(node, std::move(attributes), entry.path);
   index_[node].kind = Kind::file;
   open_node_ = node;
-  open_path_ = entry.path;
-  open_attributes_ = std::move(attributes);
-  open_offset_ = 0;
-  open_holes_ = false;
   if (entry.size == 0) {
     close();
     return false;
@@ -404,6 +400,7 @@ void TreeBuilder::clear(Id node) {
 }
 
 void TreeBuilder::finish() {
+  settle_files();
   index_.limit(nullptr);  // what is still to come is of the layers below
   // A hardlink to a later entry. Chains are followed to their end, so each link is made once.
   std::map<Id, const PendingLink*> by_node;

@@ -21,6 +21,7 @@
 #include "tree/attributes.hpp"
 #include "tree/budget_meter.hpp"
 #include "tree/entry_path.hpp"
+#include "tree/file_writers.hpp"
 #include "tree/layer_index.hpp"
 #include "tree/merged_view.hpp"
 
@@ -46,6 +47,8 @@ struct BuilderOptions {
   bool link_lower = false;
   /// New files get exactly the mode that is asked for: the calling thread has an umask of its own, of zero.
   bool umask_is_zero = false;
+  /// How many threads make files beside the calling one; they have its umask.
+  unsigned writers = 0;
   /// A name in the lower root that is no part of it: where the layer is staged inside a plain directory.
   std::string staging_name;
 };
@@ -67,7 +70,8 @@ class TreeBuilder {
   /// Takes the next entry. Whether its content is wanted: then write() and hole() calls for entry.size bytes follow,
   /// then close(). The content of any other entry isn't kept in the tree.
   bool add(const TarEntry& entry);
-  void write(std::span<const std::byte> bytes);
+  /// `owner`: who keeps the bytes as they are for as long as it is held; none: they are written at once.
+  void write(std::span<const std::byte> bytes, std::shared_ptr<const void> owner = {});
   /// The next `size` bytes are zeros that need no place.
   void hole(std::uint64_t size);
   void close();
@@ -107,7 +111,9 @@ class TreeBuilder {
   /// Files whose content came from a lower layer: paths.
   const std::vector<std::string>& copied() const { return copied_; }
   /// A descriptor (O_PATH) of a directory of the tree; valid until 63 others were asked for.
-  int descriptor(Id directory);
+  int descriptor(Id directory) {
+    return directory == LayerIndex::root ? directory_ : shared_descriptor(directory)->get();
+  }
 
  private:
   struct PendingLink {
@@ -140,8 +146,10 @@ class TreeBuilder {
   const ObjectSetter& setter() const { return setter_; }
   std::uint32_t created(std::uint32_t mode) const { return options_.umask_is_zero ? mode : ~std::uint32_t{0}; }
   void prepare();
+  const std::shared_ptr<const FileDescriptor>& shared_descriptor(Id directory);
   void create_directory(Id parent, const std::string& name, std::uint32_t mode, const std::string& shown);
-  void create_file(Id node, std::uint32_t mode, const std::string& shown);
+  void create_file(Id node, Attributes attributes, const std::string& shown);
+  void settle_files();
   void create_symlink(Id node, const TarEntry& entry);
   bool create_device(Id node, mode_t mode, const TarEntry& entry);
   void create_link(Id node, Id target);
@@ -198,13 +206,11 @@ class TreeBuilder {
   bool altered_ = false;
   ObjectSetter setter_{options_.owners, report_, options_.conformance, &altered_};
 
-  // The file that is being written.
-  FileDescriptor open_file_;
+  // The file that is being written, by this thread or another.
   Id open_node_ = LayerIndex::none;
-  Attributes open_attributes_;
-  std::string open_path_;
-  std::uint64_t open_offset_ = 0;
-  bool open_holes_ = false;
+  FileWriter writer_{setter_};
+  std::optional<FileWriters> writers_;
+  bool beside_ = false;
 
   EntryPath path_;
   // The last entry's parent, since entries of one directory come together. Forgotten when anything is cleared.
@@ -213,7 +219,7 @@ class TreeBuilder {
 
   struct CachedDescriptor {
     Id node = LayerIndex::none;
-    FileDescriptor fd;
+    std::shared_ptr<const FileDescriptor> fd = {};
   };
   std::array<CachedDescriptor, 64> descriptors_;  // first in, first out
   std::size_t next_descriptor_ = 0;

@@ -8,28 +8,23 @@
 
 namespace strata::detail {
 
-namespace {
-
-constexpr std::size_t write_piece = 128U << 10;  // larger writes were several times slower on ext4
-
-}  // namespace
-
 void TreeBuilder::prepare() {
   if (judges()) return;
   // What new files would inherit from where the directory stands: a group by its set-group-id bit, an ACL.
   if (sys::fchmod(directory_, 0700) != 0) throw_errno(errno, "prepare", "the tree's directory");
   (void)sys::fremovexattr(directory_, "system.posix_acl_default");
+  if (options_.writers != 0) writers_.emplace(options_.writers, setter_);
 }
 
-int TreeBuilder::descriptor(Id directory) {
-  if (directory == LayerIndex::root) return directory_;
+const std::shared_ptr<const FileDescriptor>& TreeBuilder::shared_descriptor(Id directory) {
   for (const CachedDescriptor& cached : descriptors_)
-    if (cached.node == directory && cached.fd) return cached.fd.get();
+    if (cached.node == directory && cached.fd) return cached.fd;
   const std::string path = index_.path(directory);
   CachedDescriptor& slot = descriptors_[next_descriptor_++ % descriptors_.size()];
-  slot.fd = open_beneath(directory_, path, O_PATH | O_DIRECTORY, path);
+  slot.fd = std::make_shared<const FileDescriptor>(
+      open_beneath(directory_, path.empty() ? "." : path, O_PATH | O_DIRECTORY, path));
   slot.node = directory;
-  return slot.fd.get();
+  return slot.fd;
 }
 
 void TreeBuilder::create_directory(Id parent, const std::string& name, std::uint32_t mode, const std::string& shown) {
@@ -38,36 +33,48 @@ void TreeBuilder::create_directory(Id parent, const std::string& name, std::uint
     throw_errno(errno, "create the directory", quoted(shown));
 }
 
-void TreeBuilder::create_file(Id node, std::uint32_t mode, const std::string& shown) {
+void TreeBuilder::create_file(Id node, Attributes attributes, const std::string& shown) {
   if (judges()) return;
-  open_file_.reset(sys::openat(descriptor(index_[node].parent), index_.name(node).c_str(),
-                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
-  if (!open_file_) throw_errno(errno, "create the file", quoted(shown));
+  const std::uint32_t mode = attributes.mode & 0777;
+  const Id parent = index_[node].parent;
+  beside_ = writers_ && setter().gives_silently(attributes);
+  NewFile file{shared_descriptor(parent), index_.name(node), mode, created(mode), std::move(attributes), shown};
+  if (beside_)
+    writers_->begin(std::move(file), parent);
+  else
+    writer_.begin(std::move(file));
 }
 
-void TreeBuilder::write(std::span<const std::byte> bytes) {
+void TreeBuilder::write(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
   if (judges()) return;
-  while (!bytes.empty()) {
-    const std::size_t piece = std::min(bytes.size(), write_piece);
-    const ssize_t n = open_holes_ ? sys::pwrite(open_file_.get(), bytes.data(), piece, static_cast<off_t>(open_offset_))
-                                  : sys::write(open_file_.get(), bytes.data(), piece);
-    if (n < 0) throw_errno(errno, "write the file", quoted(open_path_));
-    open_offset_ += static_cast<std::uint64_t>(n);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  if (!beside_) return writer_.write(bytes);
+  if (owner == nullptr) {
+    auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+    bytes = *copy;
+    owner = std::move(copy);
   }
+  writers_->write(bytes, std::move(owner));
 }
 
 void TreeBuilder::hole(std::uint64_t size) {
-  open_offset_ += size;
-  open_holes_ = true;
+  if (judges()) return;
+  if (beside_)
+    writers_->hole(size);
+  else
+    writer_.hole(size);
 }
 
 void TreeBuilder::close() {
   if (judges()) return;
-  if (open_holes_ && sys::ftruncate(open_file_.get(), static_cast<off_t>(open_offset_)) != 0)
-    throw_errno(errno, "set the size of", quoted(open_path_));
-  setter().set_file(open_file_.get(), open_attributes_, created(open_attributes_.mode & 0777), open_path_);
-  open_file_.reset();
+  if (beside_)
+    writers_->end();
+  else
+    writer_.end();
+}
+
+/// Before anything is done to files that may not be there yet.
+void TreeBuilder::settle_files() {
+  if (writers_) writers_->drain();
 }
 
 void TreeBuilder::create_symlink(Id node, const TarEntry& entry) {
@@ -93,6 +100,7 @@ void TreeBuilder::set_attributes_of(Id node, mode_t type, const Attributes& attr
 
 void TreeBuilder::create_link(Id node, Id target) {
   if (judges()) return;
+  settle_files();
   const int to = descriptor(index_[node].parent);
   const int from = descriptor(index_[target].parent);
   if (sys::linkat(from, index_.name(target).c_str(), to, index_.name(node).c_str(), 0) != 0)
@@ -103,6 +111,7 @@ void TreeBuilder::create_link(Id node, Id target) {
 /// the later entry counts (A14).
 void TreeBuilder::describe_link(Id node, const Attributes& attributes) {
   if (judges()) return;
+  settle_files();
   const int dir = descriptor(index_[node].parent);
   const std::string name = index_.name(node);
   const std::optional<Metadata> now = try_stat(dir, name);
@@ -124,6 +133,7 @@ void TreeBuilder::describe_link(Id node, const Attributes& attributes) {
 
 void TreeBuilder::remove_from_disk(Id node) {
   if (judges()) return;
+  settle_files();
   const std::string name = index_.name(node);
   const int dir = descriptor(index_[node].parent);
   const std::uint32_t content = index_[node].content;

@@ -117,14 +117,15 @@ class LayerModel {
   }
 
   ModelTree run() {
+    waited_ = false;
     do {
       root_ = std::make_unique<Node>();
       links_.clear();
       earliest_.reset();
-      replaced_ = waited_ = false;
+      replaced_ = false;
       for (const auto& [entry, content] : entries_) add(entry, content);
-      link_own();
       check_clear();
+      link_own();
       check_passed();
       own_symlinks_.clear();
       own_files_.clear();
@@ -590,7 +591,7 @@ class LayerModel {
   std::map<const ModelFile*, std::map<std::string, ModelTree>> low_;  ///< what merged directories held before
   std::optional<Timestamp> earliest_;
   bool replaced_ = false;  ///< a path came twice
-  bool waited_ = false;    ///< a hardlink came before its target
+  bool waited_ = false;    ///< a hardlink came before its target, or before it was known where that is
 };
 
 }  // namespace strata::test
