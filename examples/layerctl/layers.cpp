@@ -12,7 +12,8 @@ namespace layerctl {
 namespace {
 
 struct ImportArguments {
-  std::string file, parent;
+  std::vector<std::string> files;
+  std::string parent;
   Origin origin;
   Expectations expectations;
   Limits limits;
@@ -20,7 +21,11 @@ struct ImportArguments {
 };
 
 int import(const Session& session, const ImportArguments& arguments) {
-  const auto source = open_input(arguments.file, session.stop);
+  if (arguments.files.size() > 1 && !(arguments.expectations.digest + arguments.expectations.diff_id).empty())
+    strata::throw_error(strata::errc::bad_argument, "import", std::to_string(arguments.files.size()) + " layers",
+                        "--digest and --diff-id are of one");
+  std::vector<std::unique_ptr<strata::ByteSource>> sources;
+  for (const std::string& file : arguments.files) sources.push_back(open_input(file, session.stop));
   auto store = session.open_store(true);
   strata::ImportOptions options{.author = arguments.origin.author,
                                 .comment = arguments.origin.comment,
@@ -30,11 +35,16 @@ int import(const Session& session, const ImportArguments& arguments) {
   if (!arguments.parent.empty()) options.parent = store.resolve(arguments.parent);
   if (arguments.allow_unmarked_end) options.end = strata::EndOfLayer::any;
   arguments.expectations.apply_to(options);
-  const auto layer = session.watch("import", [&](const strata::Control& control) {
-    options.control = control;
-    return store.import(*source, options);
+  const auto layers = session.watch("import", [&](const strata::Control& control) {
+    SumOfProgress sum(control, sources.size());
+    std::vector<strata::LayerInput> inputs;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      options.control = sum.part(i);
+      inputs.push_back({*sources[i], options});
+    }
+    return store.import_chain(inputs);
   });
-  print(session, layer);
+  print(session, layers);
   return 0;
 }
 
@@ -182,10 +192,12 @@ CLI::App* add_id_command(CLI::App& app, Session& session, const char* name, cons
 
 void add_layer_commands(CLI::App& app, Session& session) {
   {
-    CLI::App* command = app.add_subcommand("import", "Store a layer tar, plain or compressed, and print its id");
+    CLI::App* command = app.add_subcommand("import",
+                                           "Store layer tars, plain or compressed, each on top of the one before, and "
+                                           "print their ids");
     auto arguments = std::make_shared<ImportArguments>();
-    command->add_option("FILE", arguments->file, "The layer; - is standard input")->required();
-    command->add_option("--parent", arguments->parent, "The layer that it goes on top of")->type_name("ID");
+    command->add_option("FILE", arguments->files, "The layers, base first; - is standard input")->required();
+    command->add_option("--parent", arguments->parent, "The layer that the first goes on top of")->type_name("ID");
     add_origin(*command, arguments->origin);
     add_expectations(*command, arguments->expectations);
     add_limits(*command, arguments->limits);

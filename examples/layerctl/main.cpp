@@ -29,6 +29,12 @@ void add_global_options(CLI::App& app, Session& session) {
       ->type_name("DIR")
       ->check([](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); })
       ->capture_default_str();
+  app.add_option("--durability", session.durability,
+                 "full: what was reported stored survives a power cut; none: it may not, and nothing is waited for")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, strata::Durability>{
+          {"full", strata::Durability::full}, {"none", strata::Durability::none}}))
+      ->type_name("full|none")
+      ->default_str("full");
   app.add_flag("--json", session.json, "Print results as JSON");
   app.add_flag("--strict", session.strict, "Refuse layers that hold anything legal but odd");
   app.add_flag("--quiet", session.quiet, "Don't report what is odd, nor progress");

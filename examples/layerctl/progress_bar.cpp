@@ -62,4 +62,22 @@ void ProgressBar::show(const strata::Progress& progress) {
   std::cerr << '\r' << line << "\x1b[K" << std::flush;
 }
 
+strata::Control SumOfProgress::part(std::size_t index) {
+  strata::Control control{.stop = whole_.stop};
+  if (whole_.observer)
+    control.observer = [this, index](const strata::Progress& progress) {
+      const std::lock_guard hold(mutex_);
+      parts_[index] = progress;
+      strata::Progress sum{.phase = progress.phase};
+      for (const strata::Progress& part : parts_) {
+        sum.bytes += part.bytes;
+        sum.total_bytes += part.total_bytes;
+        sum.tar_bytes += part.tar_bytes;
+        sum.entries += part.entries;
+      }
+      whole_.observer(sum);
+    };
+  return control;
+}
+
 }  // namespace layerctl

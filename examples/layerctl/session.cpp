@@ -6,7 +6,9 @@
 
 namespace layerctl {
 
-strata::LayerStore<> Session::open_store(bool create) const { return strata::LayerStore<>{root, {.create = create}}; }
+strata::LayerStore<> Session::open_store(bool create) const {
+  return strata::LayerStore<>{root, {.durability = durability, .create = create}};
+}
 
 void Session::show(const strata::Report& report) const {
   constexpr std::size_t most = 50;
@@ -33,23 +35,39 @@ Json json_of(const strata::Report& report) {
   return events;
 }
 
+Json json_of(const strata::ImportedLayer& layer) {
+  return {{"id", layer.id.to_string()},
+          {"existed", layer.existed},
+          {"diff_id", layer.diff_id().to_string()},
+          {"blob", layer.blob.to_string()},
+          {"media_type", layer.media_type},
+          {"entries", layer.entries},
+          {"size", layer.size},
+          {"tar_size", layer.tar_size},
+          {"blob_size", layer.blob_size},
+          {"events", json_of(layer.report)},
+          {"events_total", layer.report.total()}};
+}
+
 void print(const Session& session, const strata::ImportedLayer& layer) {
   session.show(layer.report);
-  if (!session.json) {
+  if (session.json)
+    print(json_of(layer));
+  else
     std::cout << layer.id.to_string() << '\n';
+}
+
+void print(const Session& session, const std::vector<strata::ImportedLayer>& layers) {
+  if (layers.size() == 1 || !session.json) {
+    for (const strata::ImportedLayer& layer : layers) print(session, layer);
     return;
   }
-  print(Json{{"id", layer.id.to_string()},
-             {"existed", layer.existed},
-             {"diff_id", layer.diff_id().to_string()},
-             {"blob", layer.blob.to_string()},
-             {"media_type", layer.media_type},
-             {"entries", layer.entries},
-             {"size", layer.size},
-             {"tar_size", layer.tar_size},
-             {"blob_size", layer.blob_size},
-             {"events", json_of(layer.report)},
-             {"events_total", layer.report.total()}});
+  Json array = Json::array();
+  for (const strata::ImportedLayer& layer : layers) {
+    session.show(layer.report);
+    array.push_back(json_of(layer));
+  }
+  print(array);
 }
 
 void add_origin(CLI::App& command, Origin& origin) {

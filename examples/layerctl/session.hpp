@@ -24,6 +24,7 @@ struct Session {
   bool json = false;
   bool strict = false;
   bool quiet = false;
+  strata::Durability durability = strata::Durability::full;
   std::stop_token stop;
   /// What the command line asks for; set while it is parsed, run afterwards. Returns the exit code.
   std::function<int()> action;
@@ -57,8 +58,10 @@ void print(const Json& value);
 Json json_of(const strata::Layer& layer);
 /// The kept events, {rule, path, action} each.
 Json json_of(const strata::Report& report);
-/// What import and commit print.
+Json json_of(const strata::ImportedLayer& layer);
+/// What import and commit print: an id a line, or as JSON an object; of several layers a list of them.
 void print(const Session& session, const strata::ImportedLayer& layer);
+void print(const Session& session, const std::vector<strata::ImportedLayer>& layers);
 
 /// The options of a layer's record: --author, --comment, --created.
 struct Origin {

@@ -62,6 +62,12 @@ struct ImportOptions {
   Control control = {};
 };
 
+/// One of several layers that are imported together.
+struct LayerInput {
+  ByteSource& source;
+  ImportOptions options = {};  ///< `parent` counts for the first layer only
+};
+
 /// A layer that is now stored, and what came up on the way. That it is stored doesn't say that this call stored it.
 struct ImportedLayer : Layer {
   bool existed = false;  ///< it was there already
@@ -107,6 +113,11 @@ class STRATA_API LayerStoreBase {
   /// that the next import removes.
   ImportedLayer import(ByteSource& source, const ImportOptions& options = {});
   ImportedLayer import(ByteSource&& source, const ImportOptions& options = {}) { return import(source, options); }
+
+  /// Imports several layers, each on top of the one before it, as import() would one after the other, but beside each
+  /// other as far as the machine has processors. An error is that of the lowest layer that has one; those below it
+  /// are stored then. Each control's observer may be called while another's is.
+  std::vector<ImportedLayer> import_chain(std::span<const LayerInput> layers);
 
   /// Makes the changes of a container a layer on top of its chain. The tar is written through the hash once, and the
   /// tree is made from the upper directory beside it; the container stays as it is. Changes made while this runs may or

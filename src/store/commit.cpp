@@ -87,7 +87,8 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
   if (container.read_only)
     throw_error(errc::refused, "commit", quoted(container.name), "the container is read-only: it has no changes");
   ImportedLayer result;
-  LayerDraft draft(core, container.layer, Conformance::compat, Owners::keep, Budget::none(), result.report);
+  const Layer parent = core.get(container.layer);
+  LayerDraft draft(core, Conformance::compat, Owners::keep, Budget::none(), result.report);
   Layer& layer = draft.layer();
   layer.created = options.created.empty() ? now_rfc3339() : options.created;
   layer.author = options.author;
@@ -95,11 +96,11 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
   layer.media_type = Uncompressed::media_type;
   with_zero_umask([&](bool umask_is_zero) {
     draft.open(umask_is_zero);
-    std::vector<boost::filesystem::path> stack = core.lowers(*draft.parent());
+    std::vector<boost::filesystem::path> stack = core.lowers(parent);
     stack.insert(stack.begin(), container.upper());
     const MergedView merged(stack, MergedView::marks_of(core.form()));
     ChangeOptions change;
-    change.lower_root = chain_root(core, *draft.parent());
+    change.lower_root = chain_root(core, parent);
     change.index = index_of(container.work());
     change.control = options.control;
     CommitSink sink(draft.builder(), draft.recipe(), core.hash().start());
@@ -107,7 +108,7 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
     const Digest diff_id = sink.finish();
     layer.tar_size = layer.blob_size = sink.tar_size();
     layer.blob = diff_id;
-    result.existed = draft.publish(diff_id, options.control);
+    result.existed = draft.publish(parent.id, diff_id, options.control);
   });
   static_cast<Layer&>(result) = core.get(layer.id);
   return result;

@@ -6,7 +6,14 @@
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
 
+#include <algorithm>
 #include <cctype>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <stop_token>
+#include <system_error>
+#include <thread>
 
 namespace strata::detail {
 
@@ -30,67 +37,223 @@ void check_time(const std::string& text) {
                 "it isn't like 2024-01-31T12:00:00Z (RFC 3339)");
 }
 
-/// The same layer, or the same tree, is there by its declared diff id: the stream is only checked.
-bool import_known(LayerDraft& draft, LayerStream& stream, const ImportOptions& options, bool& existed) {
-  std::vector<std::byte> buffer(128U << 10);
-  while (stream.read(buffer) != 0) {
-  }
-  const LayerStream::Result read = stream.finish();
-  if (options.expected_blob && read.blob != *options.expected_blob)
-    throw_error(errc::digest_mismatch, "accept", stream.name(), "its digest is " + read.blob.to_string());
-  if (read.diff_id != *options.expected_diff_id)
-    throw_error(errc::digest_mismatch, "accept", stream.name(), "its diff id is " + read.diff_id.to_string());
-  draft.layer().tar_size = read.tar_size;
-  draft.layer().media_type = read.media_type;
-  draft.layer().blob = read.blob;
-  draft.layer().blob_size = read.blob_size;
-  return draft.publish_known(read.diff_id, options.control, existed);
-}
-
-bool may_be_known(const StoreCore& core, const ImportOptions& options) {
-  if (!options.expected_diff_id) return false;
-  if (core.find(chain_id(options.parent, *options.expected_diff_id))) return true;
-  const FileDescriptor tree = try_open_beneath(
-      core.root_descriptor(),
-      "trees/" + std::string(options.expected_diff_id->algorithm()) + "/" + options.expected_diff_id->hex(),
-      O_RDONLY | O_DIRECTORY);
+bool has_tree(const StoreCore& core, const Digest& diff_id) {
+  const FileDescriptor tree =
+      try_open_beneath(core.root_descriptor(), "trees/" + std::string(diff_id.algorithm()) + "/" + diff_id.hex(),
+                       O_RDONLY | O_DIRECTORY);
   const auto record = tree ? find_tree_record(tree.get()) : std::nullopt;
   return record && record->self_contained;
 }
+
+/// One import. Reading needs no parent, so layers of a chain can do it at the same time; publishing does.
+class Import {
+ public:
+  Import(const StoreCore& core, ByteSource& source, const ImportOptions& options)
+      : core_(core),
+        options_(options),
+        draft_(core, options.conformance, options.owners, options.budget, result_.report),
+        stream_(source, core.hash(), core.codecs(), options_.control, options_.budget) {
+    Layer& layer = draft_.layer();
+    layer.created = options.created.empty() ? now_rfc3339() : options.created;
+    layer.author = options.author;
+    layer.comment = options.comment;
+  }
+
+  /// In a thread whose umask is zero, if `umask_is_zero`. With `known`, there is nothing to extract: the stream is only
+  /// checked.
+  void read(bool umask_is_zero, bool known) {
+    known_ = known || (options_.expected_diff_id && has_tree(core_, *options_.expected_diff_id));
+    const LayerStream::Result read = known_ ? check() : extract(umask_is_zero);
+    diff_id_ = read.diff_id;
+    Layer& layer = draft_.layer();
+    layer.tar_size = read.tar_size;
+    layer.media_type = read.media_type;
+    layer.blob = read.blob;
+    layer.blob_size = read.blob_size;
+  }
+
+  ImportedLayer publish(const std::optional<Digest>& parent) {
+    if (!known_) {
+      result_.existed = draft_.publish(parent, diff_id_, options_.control);
+    } else if (!draft_.publish_known(parent, diff_id_, options_.control, result_.existed)) {
+      // What makes it known can be removed while the stream is read; then it must be given again.
+      throw_error(errc::not_found, "store the layer", stream_.name(), "the tree that it shares was removed meanwhile",
+                  "import it again");
+    }
+    static_cast<Layer&>(result_) = core_.get(draft_.layer().id);
+    return std::move(result_);
+  }
+
+ private:
+  LayerStream::Result check() {
+    while (!stream_.next_block().bytes.empty()) {
+    }
+    LayerStream::Result read = stream_.finish();
+    if (options_.expected_blob && read.blob != *options_.expected_blob)
+      throw_error(errc::digest_mismatch, "accept", stream_.name(), "its digest is " + read.blob.to_string());
+    if (read.diff_id != *options_.expected_diff_id)
+      throw_error(errc::digest_mismatch, "accept", stream_.name(), "its diff id is " + read.diff_id.to_string());
+    return read;
+  }
+
+  LayerStream::Result extract(bool umask_is_zero) {
+    draft_.open(umask_is_zero, writers_for(stream_));
+    const ExtractOptions extract{options_.conformance, options_.end, options_.expected_blob, options_.expected_diff_id,
+                                 options_.budget};
+    return extract_layer(stream_, draft_.builder(), &draft_.recipe(), extract, options_.control, result_.report);
+  }
+
+  const StoreCore& core_;
+  const ImportOptions& options_;
+  ImportedLayer result_;
+  LayerDraft draft_;
+  LayerStream stream_;
+  bool known_ = false;
+  Digest diff_id_;
+};
+
+/// Layers that are read at the same time, and wait for each other to be published in their order.
+class ChainImport {
+ public:
+  /// A large layer has threads of its own, for four processors: reading more of them at once takes memory, not less
+  /// time.
+  ChainImport(const StoreCore& core, std::span<const LayerInput> layers)
+      : core_(core),
+        layers_(layers),
+        results_(layers.size()),
+        stops_(layers.size()),
+        room_for_large_(std::max(1U, std::thread::hardware_concurrency() / 4)) {}
+
+  /// What each of several threads does until there is no layer left to begin with.
+  void run(bool umask_is_zero) {
+    for (std::size_t i = begin_next(); i < layers_.size(); i = begin_next()) {
+      try {
+        import(i, umask_is_zero);
+      } catch (...) {
+        failed(i, std::current_exception());
+      }
+    }
+  }
+
+  std::vector<ImportedLayer> finish() {
+    if (failure_) std::rethrow_exception(failure_);
+    std::vector<ImportedLayer> all;
+    for (std::optional<ImportedLayer>& result : results_) all.push_back(*std::move(result));
+    return all;
+  }
+
+ private:
+  bool is_large(std::size_t i) const {
+    const std::optional<std::uint64_t> size = layers_[i].source.size();
+    return !size || *size > LayerStream::small_layer;
+  }
+
+  /// In their order, so that none waits for room which one above it has.
+  std::size_t begin_next() {
+    std::unique_lock hold(mutex_);
+    turn_.wait(hold,
+               [this] { return failure_ || next_ == layers_.size() || !is_large(next_) || large_ < room_for_large_; });
+    if (failure_ || next_ == layers_.size()) return layers_.size();
+    if (is_large(next_)) ++large_;
+    return next_++;
+  }
+
+  void read(std::size_t i, Import& one, bool umask_is_zero) {
+    const auto make_room = [&] {
+      const std::lock_guard hold(mutex_);
+      if (is_large(i)) --large_;
+      turn_.notify_all();
+    };
+    try {
+      one.read(umask_is_zero, false);
+    } catch (...) {
+      make_room();
+      throw;
+    }
+    make_room();
+  }
+
+  void import(std::size_t i, bool umask_is_zero) {
+    ImportOptions options = layers_[i].options;
+    // A failure below ends what is above, whose own stop token goes on to count.
+    const std::stop_callback forward(options.control.stop, [this, i] { stops_[i].request_stop(); });
+    options.control.stop = stops_[i].get_token();
+    Import one(core_, layers_[i].source, options);
+    read(i, one, umask_is_zero);
+    std::unique_lock hold(mutex_);
+    turn_.wait(hold, [&] { return published_ == i || failed_before(i); });
+    if (failed_before(i)) return;
+    const std::optional<Digest> parent = i == 0 ? options.parent : std::optional(results_[i - 1]->id);
+    hold.unlock();
+    ImportedLayer result = one.publish(parent);
+    hold.lock();
+    results_[i] = std::move(result);
+    ++published_;
+    turn_.notify_all();
+  }
+
+  bool failed_before(std::size_t i) const { return failure_ && failed_at_ < i; }
+
+  void failed(std::size_t i, std::exception_ptr failure) {
+    const std::lock_guard hold(mutex_);
+    if (failure_ && failed_at_ < i) return;
+    failure_ = std::move(failure);
+    failed_at_ = i;
+    for (std::size_t above = i + 1; above < stops_.size(); ++above) stops_[above].request_stop();
+    turn_.notify_all();
+  }
+
+  const StoreCore& core_;
+  std::span<const LayerInput> layers_;
+  std::vector<std::optional<ImportedLayer>> results_;
+  std::vector<std::stop_source> stops_;
+  std::mutex mutex_;
+  std::condition_variable turn_;
+  std::size_t next_ = 0;
+  std::size_t published_ = 0;
+  std::size_t large_ = 0;  ///< that are being read
+  std::size_t room_for_large_;
+  std::exception_ptr failure_;
+  std::size_t failed_at_ = 0;
+};
 
 }  // namespace
 
 ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const ImportOptions& options) {
   if (!options.created.empty()) check_time(options.created);
   sweep_drafts(core);
+  if (options.parent) (void)core.get(*options.parent);  // before anything is read for it
+  Import one(core, source, options);
+  const bool stored =
+      options.expected_diff_id && core.find(chain_id(options.parent, *options.expected_diff_id)).has_value();
   ImportedLayer result;
-  LayerDraft draft(core, options.parent, options.conformance, options.owners, options.budget, result.report);
-  Layer& layer = draft.layer();
-  layer.created = options.created.empty() ? now_rfc3339() : options.created;
-  layer.author = options.author;
-  layer.comment = options.comment;
-  LayerStream stream(source, core.hash(), core.codecs(), options.control, options.budget);
-  if (may_be_known(core, options)) {
-    // What makes it known can be removed while the stream is read; then it must be given again.
-    if (!import_known(draft, stream, options, result.existed))
-      throw_error(errc::not_found, "store the layer", stream.name(), "the tree that it shares was removed meanwhile",
-                  "import it again");
-  } else {
-    with_zero_umask([&](bool umask_is_zero) {
-      draft.open(umask_is_zero, writers_for(stream));
-      const ExtractOptions extract{options.conformance, options.end, options.expected_blob, options.expected_diff_id,
-                                   options.budget};
-      const LayerStream::Result read =
-          extract_layer(stream, draft.builder(), &draft.recipe(), extract, options.control, result.report);
-      layer.tar_size = read.tar_size;
-      layer.media_type = read.media_type;
-      layer.blob = read.blob;
-      layer.blob_size = read.blob_size;
-      result.existed = draft.publish(read.diff_id, options.control);
-    });
-  }
-  static_cast<Layer&>(result) = core.get(layer.id);
+  with_zero_umask([&](bool umask_is_zero) {
+    one.read(umask_is_zero, stored);
+    result = one.publish(options.parent);
+  });
   return result;
+}
+
+std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const LayerInput> layers) {
+  for (const LayerInput& layer : layers)
+    if (!layer.options.created.empty()) check_time(layer.options.created);
+  sweep_drafts(core);
+  if (!layers.empty() && layers.front().options.parent) (void)core.get(*layers.front().options.parent);
+  ChainImport chain(core, layers);
+  constexpr std::size_t most = 8;
+  const std::size_t threads = std::min({layers.size(), most, std::size_t{std::thread::hardware_concurrency()}});
+  std::vector<std::jthread> beside;
+  for (std::size_t i = 1; i < threads; ++i)
+    beside.emplace_back([&] {
+      try {
+        with_zero_umask([&](bool umask_is_zero) { chain.run(umask_is_zero); });
+      } catch (const std::system_error&) {
+        // There can't be another thread: those that are there do the work.
+      }
+    });
+  with_zero_umask([&](bool umask_is_zero) { chain.run(umask_is_zero); });
+  beside.clear();
+  return chain.finish();
 }
 
 }  // namespace strata::detail

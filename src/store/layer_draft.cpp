@@ -31,14 +31,13 @@ void tell(const Control& control, Progress::Phase phase, const Layer& layer) {
 
 }  // namespace
 
-LayerDraft::LayerDraft(const StoreCore& core, const std::optional<Digest>& parent, Conformance conformance,
-                       Owners owners, const Budget& budget, Report& report)
-    : core_(core), parent_(parent ? std::optional(core.get(*parent)) : std::nullopt), report_(report), draft_(core) {
+LayerDraft::LayerDraft(const StoreCore& core, Conformance conformance, Owners owners, const Budget& budget,
+                       Report& report)
+    : core_(core), report_(report), draft_(core) {
   options_.form = core.form();
   options_.conformance = conformance;
   options_.owners = owners;
   options_.budget = budget;
-  if (parent_) layer_.parent = parent_->id;
 }
 
 void LayerDraft::open(bool umask_is_zero, unsigned writers) {
@@ -58,7 +57,9 @@ void LayerDraft::open(bool umask_is_zero, unsigned writers) {
   builder_.emplace(fs_.get(), kept_.get(), options_, report_);
 }
 
-void LayerDraft::name_layer(const Digest& diff_id) {
+void LayerDraft::name_layer(const std::optional<Digest>& parent, const Digest& diff_id) {
+  if (parent) parent_ = core_.get(*parent);
+  layer_.parent = parent;
   layer_.id = chain_id(layer_.parent, diff_id);
   layer_.diff_ids = parent_ ? parent_->diff_ids : std::vector<Digest>();
   layer_.diff_ids.push_back(diff_id);
@@ -70,8 +71,8 @@ void LayerDraft::settle_tree(const Digest& key, bool root_listed) {
   layer_.root_tree = root_listed ? static_cast<int>(layer_.trees.size()) - 1 : parent_ ? parent_->root_tree : -1;
 }
 
-bool LayerDraft::publish(const Digest& diff_id, const Control& control) {
-  name_layer(diff_id);
+bool LayerDraft::publish(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control) {
+  name_layer(parent, diff_id);
   tell(control, Progress::Phase::resolving, layer_);
   if (core_.find(layer_.id)) return true;
   const bool self_contained = builder_->self_contained();
@@ -102,8 +103,9 @@ bool LayerDraft::publish(const Digest& diff_id, const Control& control) {
   return place_record(control);
 }
 
-bool LayerDraft::publish_known(const Digest& diff_id, const Control& control, bool& existed) {
-  name_layer(diff_id);
+bool LayerDraft::publish_known(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control,
+                               bool& existed) {
+  name_layer(parent, diff_id);
   existed = core_.find(layer_.id).has_value();
   if (existed) return true;
   const FileDescriptor tree =

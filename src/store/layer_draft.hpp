@@ -16,26 +16,23 @@ namespace strata::detail {
 
 class LayerDraft {
  public:
-  /// `parent`: id, or none. Throws errc::not_found where it isn't stored.
-  LayerDraft(const StoreCore& core, const std::optional<Digest>& parent, Conformance conformance, Owners owners,
-             const Budget& budget, Report& report);
+  LayerDraft(const StoreCore& core, Conformance conformance, Owners owners, const Budget& budget, Report& report);
 
   /// Starts the tree. To be called in the thread that fills it; `writers` make files beside it.
   void open(bool umask_is_zero, unsigned writers = 0);
   TreeBuilder& builder() { return *builder_; }
   RecipeWriter& recipe() { return *recipe_; }
-  const std::optional<Layer>& parent() const { return parent_; }
 
   /// What publish() can't know by itself: digests, sizes and texts of the layer.
   Layer& layer() { return layer_; }
-  /// After builder and recipe are finished: resolves, seals, syncs, and puts tree and record in place. `layer()` needs
-  /// its diff_ids' last element only. Returns whether the layer was there already.
-  bool publish(const Digest& diff_id, const Control& control);
+  /// After builder and recipe are finished: resolves, seals, syncs, and puts tree and record in place. Returns whether
+  /// the layer was there already. Throws errc::not_found where the parent isn't stored.
+  bool publish(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control);
   /// Publishes a record for a tree that the store has. False where that tree can't serve.
-  bool publish_known(const Digest& diff_id, const Control& control, bool& existed);
+  bool publish_known(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control, bool& existed);
 
  private:
-  void name_layer(const Digest& diff_id);
+  void name_layer(const std::optional<Digest>& parent, const Digest& diff_id);
   bool place_record(const Control& control);
   void settle_tree(const Digest& key, bool root_listed);
 

@@ -22,6 +22,10 @@ Durability LayerStoreBase::durability() const noexcept { return core_->durabilit
 ImportedLayer LayerStoreBase::import(ByteSource& source, const ImportOptions& options) {
   return detail::import_layer(*core_, source, options);
 }
+
+std::vector<ImportedLayer> LayerStoreBase::import_chain(std::span<const LayerInput> layers) {
+  return detail::import_chain(*core_, layers);
+}
 ImportedLayer LayerStoreBase::commit(const Container& container, const CommitOptions& options) {
   return detail::commit_container(*core_, container, options);
 }

@@ -8,6 +8,7 @@
 namespace strata::detail {
 
 ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const ImportOptions& options);
+std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const LayerInput> layers);
 ImportedLayer commit_container(const StoreCore& core, const Container& container, const CommitOptions& options);
 std::uint64_t export_layer(const StoreCore& core, const Digest& id, ByteSink& sink, const Control& control);
 VerifyResult verify_layer(const StoreCore& core, const Digest& id, const Control& control);

@@ -13,8 +13,7 @@ namespace strata::detail {
 
 namespace {
 
-/// Up to here a layer isn't worth starting threads for.
-constexpr std::size_t small_layer = 256U << 10;
+constexpr std::size_t small_layer = LayerStream::small_layer;
 
 /// The outer stream: counts, digests, watches the stop token, and gives back the first bytes that were read for
 /// recognition.
@@ -217,6 +216,7 @@ LayerStream::Result LayerStream::finish() {
     for (std::vector<std::byte> rest(small_layer); impl_->reader->read(rest) != 0;) {
     }
   impl_->reader.reset();
+  impl_->decoder.reset();
   result.blob = impl_->intake.finish();
   result.blob_size = impl_->intake.bytes();
   if (!impl_->compressed) result.diff_id = result.blob;

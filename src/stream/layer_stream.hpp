@@ -20,6 +20,9 @@ namespace strata::detail {
 /// beside each other: reading and blob digest, decompression, diff id. Memory: a few MiB, whatever the layer's size.
 class LayerStream final : public BlockSource {
  public:
+  /// Bytes of the stream up to which a layer isn't worth starting threads for.
+  static constexpr std::size_t small_layer = 256U << 10;
+
   /// Reads the first bytes at once. Throws errc::bad_archive where no codec recognises them. `source`, `codecs` and
   /// `control` outlive it. Of the budget, the tar's size and the ratio are looked at here.
   LayerStream(ByteSource& source, const HashPolicy& hash, const std::vector<CompressionPolicy>& codecs,
