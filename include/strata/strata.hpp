@@ -14,6 +14,7 @@
 #include <strata/explain.hpp>
 #include <strata/file_descriptor.hpp>
 #include <strata/hash.hpp>
+#include <strata/id_map.hpp>
 #include <strata/layer.hpp>
 #include <strata/layer_store.hpp>
 #include <strata/lint.hpp>
