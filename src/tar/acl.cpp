@@ -206,6 +206,20 @@ std::optional<std::string> acl_to_text(std::string_view value) {
   return text;
 }
 
+std::string acl_with_ids(std::string_view value, const AclIds& ids) {
+  if (!acl_to_text(value)) return std::string(value);
+  std::string mapped(value.substr(0, 4));
+  for (value.remove_prefix(4); !value.empty(); value.remove_prefix(8)) {
+    const auto tag = get<std::uint16_t>(value);
+    std::optional<std::uint32_t> id = get<std::uint32_t>(value.substr(4));
+    if (tag == ACL_USER || tag == ACL_GROUP) id = ids(tag == ACL_GROUP, *id);
+    if (!id) continue;
+    mapped += value.substr(0, 4);
+    put(mapped, *id);
+  }
+  return mapped;
+}
+
 std::uint32_t acl_mode(std::string_view value) {
   std::uint32_t user = 0;
   std::uint32_t group = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@ struct AclNames {
 std::optional<std::string> acl_from_text(std::string_view text, const AclNames& names, std::string& why);
 /// xattr value to text with numeric ids, which every reader understands; nullopt: not a valid value.
 std::optional<std::string> acl_to_text(std::string_view value);
+/// Another id for the user, or the group, that an entry of an ACL names; nullopt: the entry is to go.
+using AclIds = std::function<std::optional<std::uint32_t>(bool group, std::uint32_t id)>;
+/// The xattr value with other ids, its entries in the order that they had. What isn't a valid value stays as it is.
+std::string acl_with_ids(std::string_view value, const AclIds& ids);
 /// The nine permission bits of a file with this valid ACL: its group's are the mask, where there is one.
 std::uint32_t acl_mode(std::string_view value);
 

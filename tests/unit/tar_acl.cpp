@@ -89,6 +89,21 @@ TEST_CASE("a value that is no ACL has no text") {
   CHECK(acl_to_text("\2\0\0\0"s) == "");
 }
 
+TEST_CASE("an ACL gets other ids, and loses the entries that have none") {
+  using namespace std::string_literals;
+  std::string why;
+  const auto value =
+      acl_from_text("user::rw-,user:3:r--,user:4:rwx,group::r--,group:3:-w-,mask::rwx,other::---", names, why).value();
+  const AclIds ids = [](bool group, std::uint32_t id) {
+    return id == 4 ? std::nullopt : std::optional(id + (group ? 2000 : 1000));
+  };
+  CHECK(acl_to_text(acl_with_ids(value, ids)) ==
+        "user::rw-,user:1003:r--,group::r--,group:2003:-w-,mask::rwx,other::---");
+  CHECK(acl_with_ids("", ids).empty());
+  for (const auto& invalid : {"raw"s, value + "x", "\1" + value.substr(1), "\2\0\0\0\3\0\6\0\0\0\0\0"s})
+    CHECK(acl_with_ids(invalid, ids) == invalid);
+}
+
 TEST_CASE("an entry's ACLs become xattrs, unless those are there themselves") {
   const std::string acl = "user::rw-,user:joe:r--:7,group::r--,mask::r--,other::r--";
   const auto text = TarBuilder()
