@@ -7,6 +7,7 @@
 #include <strata/compression.hpp>
 #include <strata/digest.hpp>
 #include <strata/export.hpp>
+#include <strata/id_map.hpp>
 #include <strata/layer_store.hpp>
 #include <strata/progress.hpp>
 #include <strata/report.hpp>
@@ -24,6 +25,7 @@ struct ApplyOptions {
   std::optional<Digest> expected_diff_id = {};  ///< sha256 of the uncompressed tar
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
+  IdMap ids = {};  ///< what the layer's ids are on the disk; those of files that are there already count as on the disk
   EndOfLayer end = EndOfLayer::any;
   Budget budget = {};  ///< what the layer may use; errc::limit_exceeded where that is not enough
   Control control = {};

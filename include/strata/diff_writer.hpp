@@ -9,6 +9,7 @@
 #include <strata/digest.hpp>
 #include <strata/export.hpp>
 #include <strata/hash.hpp>
+#include <strata/id_map.hpp>
 #include <strata/layer_store.hpp>
 #include <strata/progress.hpp>
 #include <strata/report.hpp>
@@ -24,6 +25,9 @@ namespace strata {
 struct DiffOptions {
   /// Times after this (seconds since 1970) are written as this. Unset: SOURCE_DATE_EPOCH where the environment has it.
   std::optional<std::int64_t> latest_time = {};
+  /// What the ids on the disk are in the layer. One that has none there ends the diff with errc::refused. (A container
+  /// of a store has the ids of its layers, unless a mount of the host's own mapped them.)
+  IdMap ids = {};
   Control control = {};
 };
 

@@ -17,6 +17,7 @@
 #include <strata/explain.hpp>
 #include <strata/export.hpp>
 #include <strata/hash.hpp>
+#include <strata/id_map.hpp>
 #include <strata/layer.hpp>
 #include <strata/progress.hpp>
 #include <strata/report.hpp>
@@ -81,6 +82,12 @@ struct CommitOptions {
   Control control = {};
 };
 
+struct UnpackOptions {
+  Owners owners = Owners::keep;
+  IdMap ids = {};  ///< what the layers' ids are in the directory
+  Control control = {};
+};
+
 /// One thing that verify() found wrong.
 struct Damage {
   std::string path;  ///< in the tree; empty: the record, the recipe or the tree as a whole
@@ -109,8 +116,8 @@ class STRATA_API LayerStoreBase {
   Durability durability() const noexcept;
 
   /// Reads a layer (tar, or compressed by anything that the store's policies recognise) to the end of the stream and
-  /// stores it. One pass, bounded memory. After a crash: either the layer is there, whole, or nothing is but a draft
-  /// that the next import removes.
+  /// stores it, owners as the layer has them: who mounts or unpacks it, maps them. One pass, bounded memory. After a
+  /// crash: either the layer is there, whole, or nothing is but a draft that the next import removes.
   ImportedLayer import(ByteSource& source, const ImportOptions& options = {});
   ImportedLayer import(ByteSource&& source, const ImportOptions& options = {}) { return import(source, options); }
 
@@ -152,8 +159,9 @@ class STRATA_API LayerStoreBase {
   VerifyResult verify(const Digest& id, const Control& control = {}) const;
 
   /// Writes the whole chain as one plain root filesystem into `directory`, which must be empty or absent. Whiteouts are
-  /// resolved, hardlinks and holes kept. After an error or a crash: an incomplete directory.
-  void unpack(const Digest& id, const boost::filesystem::path& directory, const Control& control = {}) const;
+  /// resolved, hardlinks and holes kept. Returns what couldn't be given to a file there. After an error or a crash: an
+  /// incomplete directory.
+  Report unpack(const Digest& id, const boost::filesystem::path& directory, const UnpackOptions& options = {}) const;
 
   /// Why a path of the chain is what it is. The path is as people give it: a leading '/', '.' and '..' are understood,
   /// symlinks on the way are followed inside the root, and one that it ends with only where a '/' follows. That nothing

@@ -1,6 +1,7 @@
 // Finding what changed, and telling it entry by entry in the order and form of a layer tar.
 #pragma once
 
+#include <strata/id_map.hpp>
 #include <strata/progress.hpp>
 #include <strata/report.hpp>
 #include <strata/tar.hpp>
@@ -39,6 +40,7 @@ struct RootAttributes {
 
 struct ChangeOptions {
   std::optional<std::int64_t> latest_time;  ///< seconds since 1970; later times are told as this
+  IdMap ids;                                ///< from those on the disk to those that are told
   std::optional<RootAttributes> lower_root;
   /// Of an upper: `index` in its work directory, where that is known and there. Without it, a lower hardlink that was
   /// changed under `index=on` through a name deleted since is told as it was below.
@@ -56,8 +58,8 @@ std::optional<boost::filesystem::path> index_of(const boost::filesystem::path& w
 /// whose other names have to be looked for).
 ///
 /// Left out: overlay's own attributes, those that look so included (reported, D5), security.selinux, sockets (reported,
-/// D11). Throws Error with errc::refused for a name that a layer can't carry (D1), and for anything that can't be read,
-/// or changes size while it is (D13).
+/// D11). Throws Error with errc::refused for a name that a layer can't carry (D1) and an id that the map lacks (A24),
+/// and for anything that can't be read, or changes size while it is (D13).
 void changes_of_upper(const MergedView& merged, const MergedView& lower, ChangeSink& sink, const ChangeOptions& options,
                       Report& report);
 

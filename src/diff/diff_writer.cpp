@@ -79,6 +79,7 @@ DiffResult write_changes(const HashPolicy& hash, const CompressionPolicy& codec,
   LayerSink layer(hash, codec, sink);
   detail::ChangeOptions change_options;
   change_options.latest_time = detail::latest_time(options);
+  change_options.ids = options.ids;
   change_options.control.stop = options.control.stop;
   if (options.control.observer)
     change_options.control.observer = [&](Progress progress) {

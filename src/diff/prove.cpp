@@ -70,6 +70,7 @@ void prove_layer(const HashPolicy& hash, const CompressionPolicy& codec, ByteSou
     Report report;
     BuilderOptions builder_options;
     builder_options.form = claim.form;
+    builder_options.ids = options.ids;
     builder_options.umask_is_zero = umask_is_zero;
     TreeBuilder builder(applied.get(), -1, builder_options, report);
     extract_layer(stream, builder, nullptr, {.budget = Budget::none()}, options.control, report);

@@ -3,6 +3,8 @@
 #include <strata/error.hpp>
 #include <strata/whiteout.hpp>
 
+#include "tree/mapped_ids.hpp"
+
 #include <algorithm>
 
 namespace strata::detail {
@@ -75,6 +77,7 @@ TarEntry Teller::entry_of(const std::string& path, const Seen& file, const Metad
     else if (is_overlay_xattr(name))
       report_.add("D5", path, "attribute " + quoted(name) + " left out: in a layer it would be overlay's own");
   }
+  map_to_layer(entry, options_.ids);
   return entry;
 }
 

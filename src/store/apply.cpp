@@ -74,6 +74,7 @@ ApplyResult apply(ByteSource& source, const Staging& staging, BuilderOptions bui
   with_zero_umask([&](bool umask_is_zero) {
     builder_options.conformance = options.conformance;
     builder_options.owners = options.owners;
+    builder_options.ids = options.ids;
     builder_options.budget = options.budget;
     builder_options.umask_is_zero = umask_is_zero;
     builder_options.writers = writers_for(stream);
@@ -123,8 +124,6 @@ ApplyResult apply_overlay(ByteSource& source, const boost::filesystem::path& upp
   return apply(source, staging, builder_options, options, [&](TreeBuilder& builder, const ObjectSetter& setter) {
     builder.resolve(lower);
     builder.seal(TreeBuilder::Marks::written);
-    for (const DirectoryEntry& entry : list_directory(staging.fs()))
-      put_in_place(staging.fs(), entry.name, directory.get());
     // The upper's root is the merged root: where the layer doesn't list it, it looks like the one below.
     const Attributes* listed = builder.attributes(LayerIndex::root);
     Attributes attributes;
@@ -133,8 +132,10 @@ ApplyResult apply_overlay(ByteSource& source, const boost::filesystem::path& upp
     } else if (const auto low = lower.root()) {
       attributes = attributes_of(low->metadata, lower.xattrs(*low));
     } else {
-      attributes = attributes_of(stat_of(staging.fs()), {});
+      attributes = builder.undescribed("/");
     }
+    for (const DirectoryEntry& entry : list_directory(staging.fs()))
+      put_in_place(staging.fs(), entry.name, directory.get());
     setter.replace_directory(directory.get(), attributes, "/");
     ObjectSetter::set_times(directory.get(), attributes.mtime, "/");
     staging.done();

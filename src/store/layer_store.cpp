@@ -77,8 +77,9 @@ std::uint64_t LayerStoreBase::export_layer(const Digest& id, ByteSink& sink, con
 VerifyResult LayerStoreBase::verify(const Digest& id, const Control& control) const {
   return detail::verify_layer(*core_, id, control);
 }
-void LayerStoreBase::unpack(const Digest& id, const boost::filesystem::path& directory, const Control& control) const {
-  detail::unpack_chain(*core_, id, directory, control);
+Report LayerStoreBase::unpack(const Digest& id, const boost::filesystem::path& directory,
+                              const UnpackOptions& options) const {
+  return detail::unpack_chain(*core_, id, directory, options);
 }
 Explanation LayerStoreBase::explain(const Digest& id, std::string_view path) const {
   return detail::explain_path(*core_, id, path);

@@ -3,6 +3,8 @@
 #include <strata/error.hpp>
 #include <strata/whiteout.hpp>
 
+#include "tree/mapped_ids.hpp"
+
 #include <algorithm>
 
 namespace strata::detail {
@@ -121,7 +123,7 @@ bool TreeBuilder::place(const TarEntry& entry) {
   return add_other(entry, parent, name);
 }
 
-/// The attributes of an entry without those that a layer may not set (A17).
+/// The attributes of an entry without those that a layer may not set (A17), with the host's ids (A24).
 Attributes TreeBuilder::filtered(const TarEntry& entry) {
   Attributes attributes = attributes_of(entry);
   std::erase_if(attributes.xattrs, [&](const auto& xattr) {
@@ -131,6 +133,16 @@ Attributes TreeBuilder::filtered(const TarEntry& entry) {
     }
     return xattr.first == "security.selinux";  // the host labels its files
   });
+  map_to_host(attributes, options_.ids, entry.path, setter());
+  return attributes;
+}
+
+Attributes TreeBuilder::undescribed(const std::string& path) const {
+  Attributes attributes;
+  attributes.mtime = earliest_;
+  map_to_host(attributes, options_.ids, path, setter());
+  // An ordinary user has nothing but his own ids to give.
+  if (options_.ids.empty() && ::geteuid() != 0) attributes.uid = ::geteuid(), attributes.gid = ::getegid();
   return attributes;
 }
 

@@ -14,6 +14,7 @@
 
 #include <strata/budget.hpp>
 #include <strata/file_descriptor.hpp>
+#include <strata/id_map.hpp>
 #include <strata/report.hpp>
 #include <strata/tar.hpp>
 #include <strata/whiteout.hpp>
@@ -40,6 +41,8 @@ struct BuilderOptions {
   UnionForm form = UnionForm::overlay_trusted;
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
+  /// Ids of the layer to those on the disk. What comes from lower layers has the latter.
+  IdMap ids;
   /// What the layer may use; none where the layer is this process's own.
   Budget budget = Budget::none();
   /// A lower file is brought into the tree by a hardlink to it instead of a copy: for plain directories, where both
@@ -97,6 +100,8 @@ class TreeBuilder {
   const Attributes* attributes(Id directory) const {
     return index_[directory].extra == LayerIndex::none ? nullptr : &attributes_[index_[directory].extra];
   }
+  /// Of a directory that neither this layer nor one below describes (A11); `path` is for messages.
+  Attributes undescribed(const std::string& path) const;
   bool root_listed() const { return index_[LayerIndex::root].kind == Kind::directory; }
   /// Bytes of regular files in the tree, each inode once.
   std::uint64_t content_bytes() const { return bytes_; }

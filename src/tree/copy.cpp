@@ -2,6 +2,8 @@
 
 #include <strata/error.hpp>
 
+#include "tree/mapped_ids.hpp"
+
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
@@ -71,9 +73,8 @@ void copy_content(int from, int to, std::uint64_t size, const std::string& path)
   if (sys::ftruncate(to, end) != 0) throw_errno(errno, "set the size of", quoted(path));
 }
 
-void copy_file(const MergedView& view, const MergedView::Entry& entry, int to, const std::string& name,
-               const ObjectSetter& setter) {
-  const Attributes attributes = attributes_of(entry.metadata, view.xattrs(entry));
+void copy_file(const MergedView& view, const MergedView::Entry& entry, const Attributes& attributes, int to,
+               const std::string& name, const ObjectSetter& setter) {
   const std::string shown = view.shown(entry);
   if (entry.metadata.is_file()) {
     const FileDescriptor from = view.open_data(entry);
@@ -91,8 +92,15 @@ void copy_file(const MergedView& view, const MergedView::Entry& entry, int to, c
   setter.set_node(to, name, type, attributes, shown);
 }
 
-void copy_view(const MergedView& view, int to, const Attributes& root, const ObjectSetter& setter,
+void copy_view(const MergedView& view, int to, Attributes root, const IdMap& ids, const ObjectSetter& setter,
                const Control& control) {
+  // Before anything is written: it is the likeliest to have an id that doesn't fit.
+  map_to_host(root, ids, "/", setter);
+  const auto mapped = [&](const MergedView::Entry& entry, const std::string& path) {
+    Attributes attributes = attributes_of(entry.metadata, view.xattrs(entry));
+    map_to_host(attributes, ids, path, setter);
+    return attributes;
+  };
   // Where the first name of a file with several was put, by inode.
   std::map<std::pair<dev_t, ino_t>, std::string> links;
   Progress progress{.phase = Progress::Phase::writing};
@@ -105,7 +113,7 @@ void copy_view(const MergedView& view, int to, const Attributes& root, const Obj
         const FileDescriptor child(sys::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
         if (!child) throw_errno(errno, "open the directory", quoted(prefix + name));
         self(self, entry, child.get(), prefix + name + "/");
-        setter.replace_directory(child.get(), attributes_of(entry.metadata, view.xattrs(entry)), prefix + name);
+        setter.replace_directory(child.get(), mapped(entry, prefix + name), prefix + name);
         ObjectSetter::set_times(child.get(), entry.metadata.mtime, prefix + name);
         continue;
       }
@@ -122,7 +130,7 @@ void copy_view(const MergedView& view, int to, const Attributes& root, const Obj
           continue;
         }
       }
-      copy_file(view, entry, dir, name, setter);
+      copy_file(view, entry, mapped(entry, prefix + name), dir, name, setter);
       progress.bytes += entry.metadata.is_file() ? entry.metadata.size : 0;
       if (++progress.entries % 256 == 0 && control.observer) control.observer(progress);
     }

@@ -4,6 +4,7 @@
 #include "tree/attributes.hpp"
 #include "tree/merged_view.hpp"
 
+#include <strata/id_map.hpp>
 #include <strata/progress.hpp>
 
 #include <cstdint>
@@ -17,13 +18,14 @@ namespace strata::detail {
 /// errc::damaged.
 void copy_content(int from, int to, std::uint64_t size, const std::string& path);
 
-/// Creates `name` in the directory `to` as a copy of a file of a view that is no directory: type, content, attributes.
-void copy_file(const MergedView& view, const MergedView::Entry& entry, int to, const std::string& name,
-               const ObjectSetter& setter);
+/// Creates `name` in the directory `to` as a copy of a file of a view that is no directory: type and content of the
+/// file, these attributes.
+void copy_file(const MergedView& view, const MergedView::Entry& entry, const Attributes& attributes, int to,
+               const std::string& name, const ObjectSetter& setter);
 
-/// Copies everything that a view shows into the empty directory `to`, hardlinks kept. The root gets `root`'s
-/// attributes.
-void copy_view(const MergedView& view, int to, const Attributes& root, const ObjectSetter& setter,
+/// Copies everything that a view shows into the empty directory `to`, hardlinks kept, its ids mapped to those of the
+/// host. The root gets `root`'s attributes, mapped likewise.
+void copy_view(const MergedView& view, int to, Attributes root, const IdMap& ids, const ObjectSetter& setter,
                const Control& control);
 
 }  // namespace strata::detail

@@ -172,16 +172,16 @@ void TreeBuilder::seal_directory(Id node, Marks marks) {
       throw_errno(errno, "mark as opaque", quoted(path), "",
                   "a store of this union form needs a filesystem and a user that can set " + name);
   }
-  Attributes fallback;  // of a directory that nobody describes (A11)
-  if (::geteuid() != 0) fallback.uid = ::geteuid(), fallback.gid = ::getegid();
-  fallback.mtime = earliest_;
-  const Attributes* attributes = this->attributes(node);
-  if (attributes == nullptr) attributes = &fallback;
+  const Attributes* described = this->attributes(node);
+  // Of a root that isn't listed, only a store's tree shows this, and a store maps no ids.
+  if (described == nullptr && node == LayerIndex::root && !options_.ids.empty()) return;
+  const Attributes fallback = described == nullptr ? undescribed(path) : Attributes();
+  const Attributes& attributes = described == nullptr ? fallback : *described;
   if (node == LayerIndex::root) {
-    setter().replace_directory(directory_, *attributes, "/");
-    ObjectSetter::set_times(directory_, attributes->mtime, "/");
+    setter().replace_directory(directory_, attributes, "/");
+    ObjectSetter::set_times(directory_, attributes.mtime, "/");
   } else {
-    setter().set_node(descriptor(index_[node].parent), index_.name(node), S_IFDIR, *attributes, path);
+    setter().set_node(descriptor(index_[node].parent), index_.name(node), S_IFDIR, attributes, path);
   }
 }
 

@@ -399,7 +399,7 @@ void TreeBuilder::bring_up(Id node, const MergedView::Entry& entry, const Merged
     meter_.content(index_.path(node), std::min<std::uint64_t>(size, entry.metadata.blocks * 512), size);
     bytes_ += size;
   }
-  copy_file(lower, entry, dir, name, setter());
+  copy_file(lower, entry, attributes_of(entry.metadata, lower.xattrs(entry)), dir, name, setter());
   copied_.push_back(index_.path(node));
 }
 
@@ -454,6 +454,9 @@ void TreeBuilder::settle(Id node, const Low& low, const MergedView& lower) {
       } else if (c.needed) {
         throw_error(errc::bad_archive, "place entries in", quoted(index_.path(child)),
                     "a symlink of this layer leads there, but there is no such directory");
+      } else if (!options_.ids.empty()) {
+        // Now, since an id that doesn't fit must be refused before a lower file is described anew.
+        set_attributes(child, undescribed(index_.path(child)));
       }
     }
     settle(child, merged ? at : std::nullopt, lower);
