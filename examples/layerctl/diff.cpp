@@ -1,4 +1,5 @@
 // diff
+#include "id_maps.hpp"
 #include "session.hpp"
 #include "streams.hpp"
 #include "text.hpp"
@@ -16,6 +17,7 @@ struct DiffArguments {
   std::vector<std::string> lowers;
   std::string output = "-";
   std::string compress = "none";
+  IdMaps ids;
   bool prove = false;
 };
 
@@ -28,7 +30,7 @@ template <class Codec>
 strata::DiffResult write(const Session& session, const DiffArguments& arguments, Output& output) {
   const strata::DiffWriter<strata::Sha256, Codec> writer;
   return session.watch("diff", [&](const strata::Control& control) {
-    const strata::DiffOptions options{.control = control};
+    const strata::DiffOptions options{.ids = arguments.ids.map(), .control = control};
     if (!arguments.upper.empty())
       return writer.write_upper(arguments.upper, {arguments.lowers.begin(), arguments.lowers.end()}, output, options);
     if (arguments.names.size() == 2) return writer.write_trees(arguments.names[0], arguments.names[1], output, options);
@@ -41,7 +43,7 @@ strata::DiffResult write(const Session& session, const DiffArguments& arguments,
 void prove(const Session& session, const DiffArguments& arguments) {
   const strata::DiffWriter<> writer;
   session.watch("prove", [&](const strata::Control& control) {
-    const strata::DiffOptions options{.control = control};
+    const strata::DiffOptions options{.ids = arguments.ids.map(), .control = control};
     auto layer = strata::open_file(arguments.output);
     const auto scratch = boost::filesystem::absolute(arguments.output).parent_path();
     if (!arguments.upper.empty())
@@ -112,6 +114,7 @@ void add_diff_command(CLI::App& app, Session& session) {
   command->add_option("--compress", arguments->compress, "How the tar is compressed")
       ->check(CLI::IsMember({"gzip", "zstd", "none"}))
       ->capture_default_str();
+  add_id_maps(*command, arguments->ids);
   command->add_flag("--prove", arguments->prove,
                     "Apply what was written to what it was made on, and compare with what it was made from");
   command->callback([&session, arguments] {

@@ -1,4 +1,5 @@
 // apply, unpack
+#include "id_maps.hpp"
 #include "limits.hpp"
 #include "session.hpp"
 #include "streams.hpp"
@@ -14,12 +15,14 @@ struct ApplyArguments {
   bool overlay = false;
   std::vector<std::string> lowers;
   Expectations expectations;
+  IdMaps ids;
   Limits limits;
 };
 
 int apply(const Session& session, const ApplyArguments& arguments) {
   const auto source = open_input("-", session.stop);
-  strata::ApplyOptions options{.conformance = session.conformance(), .budget = arguments.limits.budget()};
+  strata::ApplyOptions options{
+      .conformance = session.conformance(), .ids = arguments.ids.map(), .budget = arguments.limits.budget()};
   arguments.expectations.apply_to(options);
   const strata::ApplyResult result = session.watch("apply", [&](const strata::Control& control) {
     options.control = control;
@@ -40,13 +43,23 @@ int apply(const Session& session, const ApplyArguments& arguments) {
 
 struct UnpackArguments {
   std::string id, directory;
+  IdMaps ids;
+  bool squash_owners = false;
 };
 
 int unpack(const Session& session, const UnpackArguments& arguments) {
   const auto store = session.open_store();
   const strata::Digest id = store.resolve(arguments.id);
-  session.watch("unpack", [&](const strata::Control& control) { store.unpack(id, arguments.directory, control); });
-  if (session.json) print(Json{{"id", id.to_string()}, {"directory", arguments.directory}});
+  const strata::Report report = session.watch("unpack", [&](const strata::Control& control) {
+    const auto owners = arguments.squash_owners ? strata::Owners::squash : strata::Owners::keep;
+    return store.unpack(id, arguments.directory, {.owners = owners, .ids = arguments.ids.map(), .control = control});
+  });
+  session.show(report);
+  if (session.json)
+    print(Json{{"id", id.to_string()},
+               {"directory", arguments.directory},
+               {"events", json_of(report)},
+               {"events_total", report.total()}});
   return 0;
 }
 
@@ -67,6 +80,7 @@ void add_directory_commands(CLI::App& app, Session& session) {
         ->allow_extra_args(false)
         ->needs(overlay);
     add_expectations(*command, arguments->expectations);
+    add_id_maps(*command, arguments->ids);
     add_limits(*command, arguments->limits);
     on(command, session, std::move(arguments), apply);
   }
@@ -75,6 +89,8 @@ void add_directory_commands(CLI::App& app, Session& session) {
     auto arguments = std::make_shared<UnpackArguments>();
     command->add_option("ID", arguments->id, "The topmost layer; an id may be abbreviated")->required();
     command->add_option("DIR", arguments->directory, "An empty or new directory")->required();
+    add_squash_owners(*command, arguments->squash_owners);
+    add_id_maps(*command, arguments->ids);
     on(command, session, std::move(arguments), unpack);
   }
 }

@@ -88,8 +88,11 @@ void add_expectations(CLI::App& command, Expectations& expectations) {
   command.add_option("--diff-id", expectations.diff_id, "Refuse the layer unless its uncompressed tar has this digest")
       ->check(is_digest)
       ->type_name("DIGEST");
-  command.add_flag("--squash-owners", expectations.squash_owners,
-                   "Where an owner can't be given, let the file be yours, and report it");
+  add_squash_owners(command, expectations.squash_owners);
+}
+
+void add_squash_owners(CLI::App& command, bool& squash) {
+  command.add_flag("--squash-owners", squash, "Where an owner can't be given, let the file be yours, and report it");
 }
 
 }  // namespace layerctl

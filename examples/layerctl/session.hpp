@@ -81,6 +81,7 @@ struct Expectations {
   }
 };
 void add_expectations(CLI::App& command, Expectations& expectations);
+void add_squash_owners(CLI::App& command, bool& squash);
 
 // One for each file of commands.
 void add_layer_commands(CLI::App& app, Session& session);

@@ -400,12 +400,45 @@ tar --create --owner=:12345 --group=:12345 --directory=owned --file=owned.tar .
 if touch given && chown 12345:12345 given 2>/dev/null; then
   run 0 import owned.tar && owned=$(out)
   run 0 unpack "$owned" owned.out && check "kept" same "$(stat -c %u:%g owned.out/file)" 12345:12345
+  run 0 unpack "$owned" owned.map --uidmap 0:20000:20000 && check "mapped" same "$(stat -c %u:%g owned.map/file)" 32345:32345
 else
   refused "an owner that can't be given" import owned.tar && check "is named" grep -q 12345 err
   run 0 import owned.tar --squash-owners && owned=$(out) && check "or squashed, with a note" grep -q '^note: .*12345' err
 fi
 run 0 export "$owned" && check "either way the tar is as it was" cmp -s out owned.tar
 run 0 remove "$owned"
+
+section "ids through a map"
+for command in "apply d" "unpack $base d" "diff base app"; do
+  for bad in 0 0:1 0:1:0 0:4294967295:1 a:1:1 0:1:1,5; do
+    # shellcheck disable=SC2086
+    run 2 $command --uidmap "$bad" && check "the range is named" grep -q "${bad#0:1:1,}" err
+  done
+  # shellcheck disable=SC2086
+  run 2 $command --gidmap 0:1:5 --gidmap 7:3:1 && check "ranges that overlap" grep -q "'7:3:1'" err
+done
+check "no directory was made" test ! -e d
+# Whoever runs this is the container's user 12345, and its root is nobody here.
+mine=(--uidmap "12345:$(id -u):1" --gidmap "12345:$(id -g):1")
+mkdir mapped
+"$layerctl" apply mapped "${mine[@]}" <owned.tar >out 2>err || fail "apply through a map"
+check "is mine" same "$(stat -c %u:%g mapped/file)" "$(id -u):$(id -g)"
+mkdir empty && chmod --reference=mapped empty && touch -r mapped empty
+run 0 diff empty mapped "${mine[@]}" && check "and theirs again" same \
+  "$(tar --numeric-owner -tvf out | awk '{print $2, $6}' | xargs)" "12345/12345 file"
+run 1 diff empty mapped --uidmap 12345:4000000000:1 && check "an id that doesn't fit" grep -q "user $(id -u))" err
+"$layerctl" apply mapped --uidmap "0:$(id -u):1" <owned.tar >out 2>err
+check "when applied too" test $? = 1 -a "$(wc -l <err)" = 1 -a "$(grep -c 'user 12345' err)" = 1
+"$layerctl" apply mapped --uidmap "0:$(id -u):1" --gidmap "0:$(id -g):1" --squash-owners <owned.tar >out 2>err ||
+  fail "squashed, through a map"
+check "with a note" grep -q '^note: A24 .*user 12345' err
+run 0 unpack "$base" whole
+run 0 unpack "$base" whole.mapped --uidmap "$(id -u):$(id -u):1" --uidmap 4000000000:4000000000:1 --gidmap "$(id -g):$(id -g):1"
+check "a chain through a map of what it has" same_tree whole.mapped whole
+run 1 unpack "$base" not --uidmap 4000000000:4000000000:1 && check "through another" grep -q "user $(id -u))" err
+run 0 unpack "$base" squashed --uidmap 4000000000:4000000000:1 --squash-owners && check "squashed" grep -q '^note: A24' err
+run 0 unpack "$base" squashed.json --uidmap 4000000000:4000000000:1 --squash-owners --json &&
+  check "as JSON" same "$(jq -r '.events[0].rule' out)" A24
 
 section "bad layers leave the store as it was"
 seq 1000 >no.tar

@@ -4,7 +4,7 @@
   peers_rootfs.py LAYERCTL [CORPUS [IMAGE...]]
 
 Imports the layers of an image, mounts them, and compares with `umoci unpack`, with podman's mount of the same image, and
-with `layerctl unpack`. The image is made here, and has a bit of everything; and those of CORPUS (or of STRATA_CORPUS in
+with `layerctl unpack`; and what `layerctl` and `umoci` unpack through a map of ids. The image is made here, and has a bit of everything; and those of CORPUS (or of STRATA_CORPUS in
 the environment), a directory of OCI layouts NAME-gzip and NAME-zstd. podman gets the latter. What differs must be in the
 table below. As root, since podman stores no image for an ordinary user without a range of ids; needs umoci, skopeo,
 podman, tar and setfacl, else exits 77.
@@ -26,6 +26,13 @@ KNOWN = [
           "umoci gives a directory that the layer doesn't list the time of the extraction"),
     Known("umoci", "mode|owner|mtime", "attributes(-too)?|links/.*|home/user/three", "A14",
           "umoci ignores what a hardlink's header says about the file"),
+    Known("umoci, ids mapped", r"xattr system\.posix_acl_(access|default)", ".*", "A24",
+          "umoci doesn't map the users and groups that an ACL names"),
+    Known("umoci, ids mapped", r"xattr security\.capability", ".*", "A24",
+          "umoci leaves capabilities to the root of the host"),
+    Known("umoci, ids mapped", "owner", ".*", "A11, A24",
+          "umoci gives a new directory that the layer doesn't list to the root of the host",
+          lambda found: (found.left, found.right) == ((100000, 100000), (0, 0))),
     Known("podman", "mtime", ".*", "A16", "podman takes 1970 for any time before it",
           lambda found: found.left < 0 and found.right == 0),
     Known("podman", "mode|mtime", r"\.", "A10",
@@ -35,6 +42,8 @@ KNOWN = [
     Known("podman", "type|extra|missing", "(usr/)?lib(/.*)?", "A12",
           "podman hides a symlink to a directory by a new directory"),
 ]
+
+MAP = "0:100000:65536"
 
 
 def check_image(own, comparisons, image, layout, other_layout):
@@ -47,8 +56,14 @@ def check_image(own, comparisons, image, layout, other_layout):
         with own.directory("unpacked") as directory:
             own.strata("unpack", layer, directory)
             comparisons.compare(image, "layerctl unpack", strata, describe(directory))
+        with own.directory("mapped") as directory:
+            own.strata("unpack", layer, directory, "--uidmap", MAP)
+            mapped = describe(directory)
         session.remove(own.scratch / "store")
         comparisons.compare(image, "umoci", strata, describe(roots.umoci(own, layout, work / "bundle")))
+        session.remove(work / "bundle")
+        rootfs = roots.umoci(own, layout, work / "bundle", "--uid-map", MAP, "--gid-map", MAP)
+        comparisons.compare(image, "umoci, ids mapped", mapped, describe(rootfs))
         session.remove(work / "bundle")
         if other_layout is None:
             return

@@ -18,10 +18,10 @@ def may_refuse(*command, **options):
         raise Refused(str(failure)) from failure
 
 
-def umoci(session, layout, bundle, may_warn=False):
+def umoci(session, layout, bundle, *options, may_warn=False):
     """umoci unpack."""
-    options = [] if session.privileged else ["--rootless"]
-    may_refuse("umoci", "unpack", *options, "--image", f"{layout.path}:latest", bundle,
+    rootless = [] if session.privileged else ["--rootless"]
+    may_refuse("umoci", "unpack", *rootless, *options, "--image", f"{layout.path}:latest", bundle,
                silent=session.privileged and not may_warn)
     return pathlib.Path(bundle) / "rootfs"
 
