@@ -28,8 +28,9 @@ strata::IdMap IdMaps::map() const {
 }
 
 void add_id_maps(CLI::App& command, IdMaps& maps) {
-  add(command, "--uidmap", maps.uids, "Users of the layer, and of the host from HOST on; repeatable");
-  add(command, "--gidmap", maps.gids, "The same for groups; where one of the two is missing, it is as the other");
+  add(command, "--uidmap", maps.uids,
+      "SIZE users of the layer, from CONTAINER on, are those of the host from HOST on; repeatable");
+  add(command, "--gidmap", maps.gids, "The same of groups; where only one of the two is given, the other is as it");
   command.parse_complete_callback([&maps] {
     try {
       (void)maps.map();

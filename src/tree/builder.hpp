@@ -100,7 +100,7 @@ class TreeBuilder {
   const Attributes* attributes(Id directory) const {
     return index_[directory].extra == LayerIndex::none ? nullptr : &attributes_[index_[directory].extra];
   }
-  /// Of a directory that neither this layer nor one below describes (A11); `path` is for messages.
+  /// Of a directory that neither this layer nor one below describes (A11), with the host's ids; `path` is for messages.
   Attributes undescribed(const std::string& path) const;
   bool root_listed() const { return index_[LayerIndex::root].kind == Kind::directory; }
   /// Bytes of regular files in the tree, each inode once.

@@ -100,7 +100,8 @@ void map_to_host(Attributes& attributes, const IdMap& ids, const std::string& pa
                   "give the map a range that has it, or squash owners");
     *setter.altered = true;
     const bool owner = of == std::string_view("owner");
-    setter.report.add("A24", path, what + (owner ? ": left to the caller" : std::string(": left out of its ") + of));
+    setter.report.add("A24", path,
+                      what + (owner ? ": left to the caller" : std::string(" of its ") + of + ": left out"));
   };
   const Mapper mapper{user, [&ids](std::uint64_t id) { return ids.gids.to_host(id); }, user, missing};
   const auto owner = map_owner(attributes.uid, attributes.gid, mapper);

@@ -11,7 +11,8 @@
 namespace strata::detail {
 
 /// From a layer's ids to those of the host. Of one that has none, Error with errc::refused that names it and `path`;
-/// with Owners::squash the owner becomes the caller, the rest goes without that id, and it is reported.
+/// with Owners::squash it is reported, and the owner becomes the caller; an ACL's entry, or all capabilities, are left
+/// out.
 void map_to_host(Attributes& attributes, const IdMap& ids, const std::string& path, const ObjectSetter& setter);
 
 /// From the ids of a file on the disk to those that a layer has. Of one that has none, Error with errc::refused.

@@ -219,14 +219,14 @@ TEST_CASE("A24 an id that doesn't fit is an error that names it, and nothing cha
       {beyond.bytes, "user 4294967296", "'f'"},
       {of_acl.bytes, "user 10000", "'f'"},
   };
-  for (const auto& [tar, id, entry] : cases) {
+  for (const Bad& bad : cases) {
     for (const bool overlay : {false, true}) {
-      INFO(id << " of " << entry << (overlay ? ", as an upper directory" : ", flat"));
+      INFO(bad.id << " of " << bad.entry << (overlay ? ", as an upper directory" : ", flat"));
       const Target target(overlay);
       script(target.lower, "mkdir d; echo 1 > d/f; echo 2 > top");
       const std::string before = short_tree(target.scratch.path().native());
-      const std::string said = refusal([&] { target.apply(tar, {.ids = own}); });
-      CHECK_THAT(said, Contains(id) && Contains(entry) && Contains("squash owners"));
+      const std::string said = refusal([&] { target.apply(bad.tar, {.ids = own}); });
+      CHECK_THAT(said, Contains(bad.id) && Contains(bad.entry) && Contains("squash owners"));
       CHECK(short_tree(target.scratch.path().native()) == before);
     }
   }
@@ -263,15 +263,18 @@ TEST_CASE("A24 squashed, what doesn't fit is left to the caller, and reported", 
   tar.add(owned(file("fits"), 0, 0)).add(owned(file("user"), 1, 0)).add(owned(dir("group"), 0, 1));
   tar.pax({{"SCHILY.acl.access", "user::rw-,user:0:r--,user:7:r--,group::---,mask::r--,other::---"}});
   tar.add(owned(file("acl"), 0, 0));
+  tar.pax({{"SCHILY.xattr.security.capability", capabilities(3, std::string("\7\0\0\0", 4))}});
+  tar.add(owned(file("capable"), 0, 0));
   const Report report = target.apply(tar.end().bytes, {.owners = Owners::squash, .ids = own}).report;
   std::vector<std::string> reported;
   for (const Event& event : report.events()) {
     CHECK(event.rule == "A24");
     reported.push_back(event.path);
   }
-  CHECK(reported == std::vector<std::string>{"user", "group", "acl"});
-  for (const char* path : {"fits", "user", "group", "acl"}) CHECK(owner(target.root / path) == me);
+  CHECK(reported == std::vector<std::string>{"user", "group", "acl", "capable"});
+  for (const char* path : {"fits", "user", "group", "acl", "capable"}) CHECK(owner(target.root / path) == me);
   const std::string named = "user:" + std::to_string(::geteuid());
+  CHECK(attribute(target.root / "capable", "security.capability").empty());
   CHECK(acl(target.root / "acl") == "user::rw-," + named + ":r--,group::---,mask::r--,other::---");
 }
 
