@@ -108,7 +108,7 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
     const Digest diff_id = sink.finish();
     layer.tar_size = layer.blob_size = sink.tar_size();
     layer.blob = diff_id;
-    result.existed = draft.publish(parent.id, diff_id, options.control);
+    result.existed = draft.publish(parent, diff_id, options.control);
   });
   static_cast<Layer&>(result) = core.get(layer.id);
   return result;

@@ -45,6 +45,10 @@ bool has_tree(const StoreCore& core, const Digest& diff_id) {
   return record && record->self_contained;
 }
 
+std::optional<Layer> parent_of(const StoreCore& core, const ImportOptions& options) {
+  return options.parent ? std::optional(core.get(*options.parent)) : std::nullopt;
+}
+
 /// One import. Reading needs no parent, so layers of a chain can do it at the same time; publishing does.
 class Import {
  public:
@@ -72,7 +76,7 @@ class Import {
     layer.blob_size = read.blob_size;
   }
 
-  ImportedLayer publish(const std::optional<Digest>& parent) {
+  ImportedLayer publish(const std::optional<Layer>& parent) {
     if (!known_) {
       result_.existed = draft_.publish(parent, diff_id_, options_.control);
     } else if (!draft_.publish_known(parent, diff_id_, options_.control, result_.existed)) {
@@ -80,7 +84,7 @@ class Import {
       throw_error(errc::not_found, "store the layer", stream_.name(), "the tree that it shares was removed meanwhile",
                   "import it again");
     }
-    static_cast<Layer&>(result_) = core_.get(draft_.layer().id);
+    static_cast<Layer&>(result_) = result_.existed ? core_.get(draft_.layer().id) : draft_.layer();
     return std::move(result_);
   }
 
@@ -120,6 +124,7 @@ class ChainImport {
   ChainImport(const StoreCore& core, std::span<const LayerInput> layers)
       : core_(core),
         layers_(layers),
+        parent_(parent_of(core, layers.front().options)),
         results_(layers.size()),
         stops_(layers.size()),
         room_for_large_(std::max(1U, std::thread::hardware_concurrency() / 4)) {}
@@ -183,7 +188,7 @@ class ChainImport {
     std::unique_lock hold(mutex_);
     turn_.wait(hold, [&] { return published_ == i || failed_before(i); });
     if (failed_before(i)) return;
-    const std::optional<Digest> parent = i == 0 ? options.parent : std::optional(results_[i - 1]->id);
+    const std::optional<Layer> parent = i == 0 ? parent_ : std::optional<Layer>(*results_[i - 1]);
     hold.unlock();
     ImportedLayer result = one.publish(parent);
     hold.lock();
@@ -205,6 +210,7 @@ class ChainImport {
 
   const StoreCore& core_;
   std::span<const LayerInput> layers_;
+  std::optional<Layer> parent_;  ///< of the first
   std::vector<std::optional<ImportedLayer>> results_;
   std::vector<std::stop_source> stops_;
   std::mutex mutex_;
@@ -222,14 +228,14 @@ class ChainImport {
 ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const ImportOptions& options) {
   if (!options.created.empty()) check_time(options.created);
   sweep_drafts(core);
-  if (options.parent) (void)core.get(*options.parent);  // before anything is read for it
+  const std::optional<Layer> parent = parent_of(core, options);  // before anything is read for it
   Import one(core, source, options);
   const bool stored =
       options.expected_diff_id && core.find(chain_id(options.parent, *options.expected_diff_id)).has_value();
   ImportedLayer result;
   with_zero_umask([&](bool umask_is_zero) {
     one.read(umask_is_zero, stored);
-    result = one.publish(options.parent);
+    result = one.publish(parent);
   });
   return result;
 }
@@ -238,7 +244,7 @@ std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const L
   for (const LayerInput& layer : layers)
     if (!layer.options.created.empty()) check_time(layer.options.created);
   sweep_drafts(core);
-  if (!layers.empty() && layers.front().options.parent) (void)core.get(*layers.front().options.parent);
+  if (layers.empty()) return {};
   ChainImport chain(core, layers);
   constexpr std::size_t most = 8;
   const std::size_t threads = std::min({layers.size(), most, std::size_t{std::thread::hardware_concurrency()}});

@@ -57,9 +57,9 @@ void LayerDraft::open(bool umask_is_zero, unsigned writers) {
   builder_.emplace(fs_.get(), kept_.get(), options_, report_);
 }
 
-void LayerDraft::name_layer(const std::optional<Digest>& parent, const Digest& diff_id) {
-  if (parent) parent_ = core_.get(*parent);
-  layer_.parent = parent;
+void LayerDraft::name_layer(const std::optional<Layer>& parent, const Digest& diff_id) {
+  parent_ = parent;
+  if (parent_) layer_.parent = parent_->id;
   layer_.id = chain_id(layer_.parent, diff_id);
   layer_.diff_ids = parent_ ? parent_->diff_ids : std::vector<Digest>();
   layer_.diff_ids.push_back(diff_id);
@@ -71,7 +71,7 @@ void LayerDraft::settle_tree(const Digest& key, bool root_listed) {
   layer_.root_tree = root_listed ? static_cast<int>(layer_.trees.size()) - 1 : parent_ ? parent_->root_tree : -1;
 }
 
-bool LayerDraft::publish(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control) {
+bool LayerDraft::publish(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control) {
   name_layer(parent, diff_id);
   tell(control, Progress::Phase::resolving, layer_);
   if (core_.find(layer_.id)) return true;
@@ -103,7 +103,7 @@ bool LayerDraft::publish(const std::optional<Digest>& parent, const Digest& diff
   return place_record(control);
 }
 
-bool LayerDraft::publish_known(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control,
+bool LayerDraft::publish_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control,
                                bool& existed) {
   name_layer(parent, diff_id);
   existed = core_.find(layer_.id).has_value();
@@ -132,7 +132,7 @@ bool LayerDraft::place_record(const Control& control) {
   draft_.sync();
   tell(control, Progress::Phase::publishing, layer_);
   const Lock placing = core_.lock(Lock::Kind::shared);
-  if (layer_.parent && !core_.find(*layer_.parent))
+  if (layer_.parent && !try_stat(core_.root_descriptor(), place_of("layers", *layer_.parent)))
     throw_error(errc::not_found, "store the layer", layer_.id.to_string(),
                 "its parent " + layer_.parent->to_string() + " was removed meanwhile");
   const auto sync_room = [&](const char* room) {

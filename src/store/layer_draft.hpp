@@ -26,13 +26,13 @@ class LayerDraft {
   /// What publish() can't know by itself: digests, sizes and texts of the layer.
   Layer& layer() { return layer_; }
   /// After builder and recipe are finished: resolves, seals, syncs, and puts tree and record in place. Returns whether
-  /// the layer was there already. Throws errc::not_found where the parent isn't stored.
-  bool publish(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control);
+  /// the layer was there already. Throws errc::not_found where the parent isn't stored any more.
+  bool publish(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control);
   /// Publishes a record for a tree that the store has. False where that tree can't serve.
-  bool publish_known(const std::optional<Digest>& parent, const Digest& diff_id, const Control& control, bool& existed);
+  bool publish_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control, bool& existed);
 
  private:
-  void name_layer(const std::optional<Digest>& parent, const Digest& diff_id);
+  void name_layer(const std::optional<Layer>& parent, const Digest& diff_id);
   bool place_record(const Control& control);
   void settle_tree(const Digest& key, bool root_listed);
 

@@ -168,10 +168,12 @@ class TreeBuilder {
   using Low = std::optional<MergedView::Entry>;
   void directory_needs(Id node, bool hidden, Report& found) const;
   bool find_needs(Id node);
-  Low lower_child(Id child, const Low& low, const MergedView& lower) const;
+  Low lower_child(Id child, const Low& low, const MergedView& lower,
+                  MergedView::Places places = MergedView::Places::all) const;
   Low lower_of(Id node, const MergedView& lower) const;
   void open_root(const MergedView& lower);
-  void find_lower_symlinks(Id node, const Low& low, const MergedView& lower, std::vector<Id>& found) const;
+  class LowerDirectory;
+  void find_lower_symlinks(Id node, LowerDirectory& low, std::vector<Id>& found) const;
   void relocate(Id node, const MergedView& lower);
   bool drop_before(Id node, std::uint32_t order);
   void merge_into(Id from, Id to);
@@ -182,8 +184,8 @@ class TreeBuilder {
   void link_lower(const PendingLink& link, Id parent, const MergedView& lower);
   void bring_up(Id node, const MergedView::Entry& entry, const MergedView& lower);
   void bring_group(const MergedView::Entry& entry, Id first, const MergedView& lower);
-  void settle(Id node, const Low& low, const MergedView& lower);
-  void settle_marks(Id node, bool parent_opaque, const Low& low, const MergedView& lower);
+  void settle(Id node, LowerDirectory& low);
+  void settle_marks(Id node, bool parent_opaque, LowerDirectory& low);
 
   BuilderOptions options_;
   Report& report_;

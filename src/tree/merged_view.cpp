@@ -78,6 +78,7 @@ struct MergedView::Search {
   bool directory = false;  ///< a directory was found: only directories merge with it
   bool metacopy = false;   ///< a file without its data was found
   bool opaque = false;
+  bool top_only = false;  ///< the first directory that is found ends it
 
   bool redirected_to_root() const { return name.starts_with('/'); }
 };
@@ -205,8 +206,10 @@ void MergedView::search_below(const std::vector<Place>& parents, std::size_t fro
     const OpenPlace dir(root_descriptor(parent.layer), parent.path, names_[parent.layer], O_PATH);
     if (!dir) continue;
     const std::string name = search.name;
-    if (const auto metadata = probe(dir.get(), parent, name, search))
+    if (const auto metadata = probe(dir.get(), parent, name, search)) {
       take(found, *metadata, {parent.layer, joined(parent.path, name)});
+      if (search.top_only && metadata->is_directory()) return;
+    }
   }
   // Once a redirect leads to a path from the root, the places of the parent don't matter any more.
   if (search.redirected_to_root() && found)
@@ -227,9 +230,11 @@ std::optional<MergedView::Entry> MergedView::root() const {
   return entry;
 }
 
-std::optional<MergedView::Entry> MergedView::lookup(const Entry& directory, std::string_view name) const {
+std::optional<MergedView::Entry> MergedView::lookup(const Entry& directory, std::string_view name,
+                                                    Places places) const {
   if (!directory.metadata.is_directory() || name.empty() || name == "." || name == "..") return std::nullopt;
   Search search{std::string(name)};
+  search.top_only = places == Places::top;
   std::optional<Entry> found;
   search_below(directory.places, 0, search, found);
   return found;

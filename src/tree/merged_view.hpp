@@ -72,9 +72,13 @@ class MergedView {
 
   /// The root directory. Its metadata is the topmost stacked directory's. nullopt: the view is empty.
   std::optional<Entry> root() const;
+  enum class Places {
+    all,
+    top,  ///< of a directory the topmost only, which is enough to know that it is there; nothing can be found in it
+  };
   /// A name in a merged directory; nullopt where it isn't there, or is hidden. Of an entry that is no directory:
   /// nullopt.
-  std::optional<Entry> lookup(const Entry& directory, std::string_view name) const;
+  std::optional<Entry> lookup(const Entry& directory, std::string_view name, Places places = Places::all) const;
   /// A relative path with '/' between names, "" for the root. Symlinks are not followed: a path through one is not
   /// there.
   std::optional<Entry> find(std::string_view path) const;

@@ -30,6 +30,40 @@ void push_names(std::vector<std::string>& names, std::string_view target) {
 
 }  // namespace
 
+/// What is below a node, looked up only once it is asked for: that takes a look into each layer of the chain, and a
+/// layer of many directories asks for few of them.
+class TreeBuilder::LowerDirectory {
+ public:
+  LowerDirectory(const TreeBuilder& builder, const MergedView& lower) : builder_(builder), lower_(lower) {}
+  /// Of a child of what `parent` is for.
+  LowerDirectory(LowerDirectory& parent, Id node)
+      : builder_(parent.builder_), lower_(parent.lower_), parent_(&parent), node_(node) {}
+
+  const Low& get() {
+    if (!known_) known_ = parent_ != nullptr ? builder_.lower_child(node_, parent_->get(), lower_) : lower_.root();
+    return *known_;
+  }
+  bool is_directory() {
+    if (known_) return *known_ && (*known_)->metadata.is_directory();
+    if (!is_directory_) {
+      const Low found = parent_ != nullptr
+                            ? builder_.lower_child(node_, parent_->get(), lower_, MergedView::Places::top)
+                            : lower_.root();
+      is_directory_ = found && found->metadata.is_directory();
+    }
+    return *is_directory_;
+  }
+  const MergedView& view() const { return lower_; }
+
+ private:
+  const TreeBuilder& builder_;
+  const MergedView& lower_;
+  LowerDirectory* parent_ = nullptr;
+  Id node_ = LayerIndex::root;
+  std::optional<Low> known_;
+  std::optional<bool> is_directory_;
+};
+
 void TreeBuilder::resolve(const MergedView& lower) {
   last_directory_ = LayerIndex::none;
   if (index_[LayerIndex::root].opaque) open_root(lower);
@@ -39,7 +73,8 @@ void TreeBuilder::resolve(const MergedView& lower) {
     needs_.assign(index_.size(), false);
     if (!find_needs(LayerIndex::root) && pending_.empty()) return;
     std::vector<Id> symlinks;
-    find_lower_symlinks(LayerIndex::root, lower.root(), lower, symlinks);
+    LowerDirectory root(*this, lower);
+    find_lower_symlinks(LayerIndex::root, root, symlinks);
     if (symlinks.empty()) break;
     if (round == max_symlinks)
       throw_error(errc::bad_archive, "place an entry beneath", quoted(index_.path(symlinks.front())),
@@ -50,7 +85,8 @@ void TreeBuilder::resolve(const MergedView& lower) {
   link_all_lower(lower);
   needs_.assign(index_.size(), false);
   find_needs(LayerIndex::root);
-  settle(LayerIndex::root, lower.root(), lower);
+  LowerDirectory root(*this, lower);
+  settle(LayerIndex::root, root);
   // Once nothing can be refused any more: with link_lower, these are files that are in use.
   for (const PendingLink& link : pending_)
     if (index_[link.node].on_disk()) describe_link(link.node, link.attributes);
@@ -106,12 +142,13 @@ bool TreeBuilder::find_needs(Id node) {
 }
 
 /// What lower layers have at a child, given what they have at its parent. Nothing where this layer hides it.
-TreeBuilder::Low TreeBuilder::lower_child(Id child, const Low& low, const MergedView& lower) const {
+TreeBuilder::Low TreeBuilder::lower_child(Id child, const Low& low, const MergedView& lower,
+                                          MergedView::Places places) const {
   const Node& c = index_[child];
   const Node& parent = index_[c.parent];
   const bool through = parent.is_directory() || parent.kind == Kind::nothing;
   if (!low || !low->metadata.is_directory() || c.whiteout || parent.opaque || !through) return std::nullopt;
-  return lower.lookup(*low, index_.name(child));
+  return lower.lookup(*low, index_.name(child), places);
 }
 
 TreeBuilder::Low TreeBuilder::lower_of(Id node, const MergedView& lower) const {
@@ -131,17 +168,17 @@ void TreeBuilder::open_root(const MergedView& lower) {
   root_hides_all_ = true;
 }
 
-void TreeBuilder::find_lower_symlinks(Id node, const Low& low, const MergedView& lower, std::vector<Id>& found) const {
+void TreeBuilder::find_lower_symlinks(Id node, LowerDirectory& low, std::vector<Id>& found) const {
   index_.for_each_child(node, [&](Id child) {
     const Node& c = index_[child];
     if (!needs_[child] || !(c.is_directory() || c.kind == Kind::nothing)) return;
-    const Low at = lower_child(child, low, lower);
+    LowerDirectory at(low, child);
     const bool passed_through =
         c.kind == Kind::implied || (c.kind == Kind::nothing && (c.opaque || c.first_child != LayerIndex::none));
-    if (passed_through && at && at->metadata.is_symlink())
+    if (passed_through && at.get() && at.get()->metadata.is_symlink())
       found.push_back(child);
     else
-      find_lower_symlinks(child, at && at->metadata.is_directory() ? at : std::nullopt, lower, found);
+      find_lower_symlinks(child, at, found);
   });
 }
 
@@ -432,24 +469,23 @@ void TreeBuilder::bring_group(const MergedView::Entry& entry, Id first, const Me
   }
 }
 
-void TreeBuilder::settle(Id node, const Low& low, const MergedView& lower) {
+void TreeBuilder::settle(Id node, LowerDirectory& low) {
   const bool opaque = index_[node].opaque;
   index_.for_each_child(node, [&](Id child) {
     if (!needs_[child]) return;
     Node& c = index_[child];
     if (c.kind == Kind::nothing) {
-      settle_marks(child, opaque, low, lower);
+      settle_marks(child, opaque, low);
       return;
     }
     // Marks that mean nothing, or something else than they say.
     if (c.whiteout || (!c.is_directory() && (c.opaque || c.first_child != LayerIndex::none))) plain_ = false;
     if (!c.is_directory()) return;  // it replaces what is below, whether that is also hidden or not
     c.opaque = c.opaque || c.whiteout;
-    const Low at = lower_child(child, low, lower);
-    const bool merged = at && at->metadata.is_directory();
+    LowerDirectory at(low, child);
     if (c.kind == Kind::implied) {
-      if (merged) {
-        set_attributes(child, attributes_of(at->metadata, lower.xattrs(*at)));
+      if (at.is_directory()) {
+        set_attributes(child, attributes_of(at.get()->metadata, low.view().xattrs(*at.get())));
         depends_ = true;
       } else if (c.needed) {
         throw_error(errc::bad_archive, "place entries in", quoted(index_.path(child)),
@@ -459,33 +495,33 @@ void TreeBuilder::settle(Id node, const Low& low, const MergedView& lower) {
         set_attributes(child, undescribed(index_.path(child)));
       }
     }
-    settle(child, merged ? at : std::nullopt, lower);
+    settle(child, at);
   });
 }
 
 /// A node that has only marks: it hides a name, or leads to nodes that do.
-void TreeBuilder::settle_marks(Id node, bool parent_opaque, const Low& low, const MergedView& lower) {
+void TreeBuilder::settle_marks(Id node, bool parent_opaque, LowerDirectory& low) {
   if (index_[node].whiteout) {
     // Marks beneath a hidden name hide nothing more (A6).
     if (index_[node].first_child != LayerIndex::none) plain_ = false;
     index_.for_each_child(node, [&](Id child) { index_.detach(child); });
-    if (low && !parent_opaque) return;
+    if (!parent_opaque && low.is_directory()) return;
     if (!parent_opaque) depends_ = true;
     plain_ = false;
     index_.detach(node);
     return;
   }
-  const Low at = lower_child(node, low, lower);
-  if (!at || !at->metadata.is_directory()) {
+  LowerDirectory at(low, node);
+  if (!at.is_directory()) {
     if (!parent_opaque) depends_ = true;
     plain_ = false;
     index_.detach(node);
     return;
   }
   make_implied(node);
-  set_attributes(node, attributes_of(at->metadata, lower.xattrs(*at)));
+  set_attributes(node, attributes_of(at.get()->metadata, low.view().xattrs(*at.get())));
   depends_ = true;
-  settle(node, at, lower);
+  settle(node, at);
   // Marks that hid nothing may have been all that it had.
 }
 
