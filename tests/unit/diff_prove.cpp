@@ -4,13 +4,11 @@
 
 #include "support/catch.hpp"
 #include "support/layer_entries.hpp"
-#include "support/private_overlay.hpp"
 #include "support/random_changes.hpp"
-#include "support/scratch.hpp"
+#include "support/tree_changes.hpp"
 
 #include <boost/filesystem/operations.hpp>
 
-#include <cstdlib>
 #include <functional>
 
 using namespace strata;
@@ -19,10 +17,6 @@ using namespace strata::test;
 namespace {
 
 using Writer = DiffWriter<Sha256, Uncompressed>;
-
-void run(const std::string& script) {
-  if (std::system(("set -e\n" + script).c_str()) != 0) throw std::runtime_error("failed: " + script);
-}
 
 struct Entry {
   TarEntry header;
@@ -67,10 +61,11 @@ struct Trees {
   std::string tar;
 
   Trees() {
-    run("cd '" + older.native() + "'\nmkdir d kept; echo 1 > d/gone; echo 2 > d/f; echo 3 > one; ln one two\n" +
-        "echo 4 > kept/g; mkfifo kept/p");
-    run("cp -a '" + older.native() + "' '" + newer.native() + "'");
-    run("cd '" + newer.native() + "'\nrm d/gone; echo 22 > d/f; chmod 600 d/f; touch -d @5.000000007 d/f\n" +
+    run_script("cd '" + older.native() + "'\nmkdir d kept; echo 1 > d/gone; echo 2 > d/f; echo 3 > one; ln one two\n" +
+               "echo 4 > kept/g; mkfifo kept/p");
+    run_script("cp -a '" + older.native() + "' '" + newer.native() + "'");
+    run_script(
+        "cd '" + newer.native() + "'\nrm d/gone; echo 22 > d/f; chmod 600 d/f; touch -d @5.000000007 d/f\n" +
         "setfattr -n user.note -v x d/f; ln -s target l; echo 5 > a; ln a b; ln one three; mkdir n; chmod 711 n");
     MemorySink sink;
     Writer().write_trees(older, newer, sink);
@@ -171,7 +166,7 @@ TEST_CASE("layers between random trees are proved", "[diff]") {
     const auto older = scratch.directory("older"), place = scratch.directory("place");
     const auto newer = scratch.path() / "newer";
     RandomChanges(older, 500 + seed).make(80);
-    run("cp -a '" + older.native() + "' '" + newer.native() + "'");
+    run_script("cp -a '" + older.native() + "' '" + newer.native() + "'");
     RandomChanges(newer, 1500 + seed).make(40);
     const DiffOptions options{.latest_time = seed % 2 == 0 ? std::optional<std::int64_t>(1000000000) : std::nullopt};
     MemorySink sink;
@@ -204,7 +199,7 @@ TEST_CASE("layers of random uppers are proved, of a container and of directories
     container.directory = scratch.directory("container");
     const auto lowers = store.lowers(store.get(container.layer));
     const auto upper = scratch.directory("container/upper");
-    run("chmod --reference='" + base.native() + "' '" + upper.native() + "'");
+    run_script("chmod --reference='" + base.native() + "' '" + upper.native() + "'");
     in_overlay({lowers, upper, scratch.directory("container/work"), options}, scratch.directory("merged"),
                [&](const auto& root) {
                  RandomChanges(root, 4000 + seed).make(40);

@@ -68,24 +68,6 @@ TEST_CASE("a diff is digested by the hash that was chosen", "[diff]") {
   CHECK(written.result.diff_id == digest_of<Sha512>(written.bytes));
 }
 
-TEST_CASE("a hole is written as zeros", "[diff]") {
-  const ScratchDirectory scratch;
-  const auto newer = scratch.directory("newer");
-  boost::filesystem::ofstream(newer / "f") << "begin";
-  boost::filesystem::resize_file(newer / "f", 3 << 20);
-  const Written written = write<Sha256, Uncompressed>(scratch.directory("older"), newer);
-  MemorySource source(written.bytes);
-  TarReader reader(source);
-  const TarEntry* entry = reader.next();
-  while (entry && entry->path != "f") entry = reader.next();
-  REQUIRE(entry);
-  CHECK_FALSE(entry->sparse);
-  std::string content;
-  for (auto bytes = reader.content(); !bytes.empty(); bytes = reader.content())
-    content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  CHECK(content == "begin" + std::string((3 << 20) - 5, '\0'));
-}
-
 TEST_CASE("SOURCE_DATE_EPOCH clamps times where the caller doesn't say", "[diff]") {
   const ScratchDirectory scratch;
   const auto older = scratch.directory("older"), newer = scratch.directory("newer");
