@@ -3,9 +3,11 @@
 // directory over the flat lower layers.
 
 #include "support/catch.hpp"
+#include "support/codec.hpp"
 #include "support/layer_entries.hpp"
 #include "support/private_overlay.hpp"
 #include "support/scratch.hpp"
+#include "support/tree_text.hpp"
 
 #include <strata/apply.hpp>
 #include <strata/error.hpp>
@@ -23,7 +25,7 @@ using Layers = std::vector<std::string>;
 struct Case {
   const char* rule;
   Layers layers;
-  const char* tree;        ///< as short_tree() tells it
+  std::string tree;        ///< as short_tree() tells it
   const char* event = "";  ///< the rule that is reported for the last layer; empty: none
 };
 
@@ -70,13 +72,34 @@ std::string over_lowers(const ScratchDirectory& scratch, const Layers& layers) {
                     [](const auto& root) { return short_tree(root.native()); });
 }
 
+RawHeader with_time(RawHeader header, const std::string& time) {
+  header.mtime = time;
+  return header;
+}
 RawHeader with_mode(RawHeader header, const std::string& mode) {
   header.mode = mode;
   return header;
 }
 
+/// A layer of one entry with these PAX records.
+std::string layer_with(const PaxList& records, const RawHeader& header) {
+  return TarBuilder().pax(records).add(header).end().bytes;
+}
+
+RawHeader device(const std::string& path, unsigned major, unsigned minor) {
+  RawHeader header = entry('3', path, "0000644");
+  header.device_major = octal(major, 7);
+  header.device_minor = octal(minor, 7);
+  return header;
+}
+
 const std::string base = layer({dir("d", "0000700"), file("d/a", "a"), file("d/b", "b"), dir("d/s"), file("d/s/c", "c"),
                                 file("top", "t"), soft_link("l", "d")});
+
+const std::string long_name(200, 'n');
+const std::string long_tree =
+    "link 644 'x'\n" + long_name + "/ 755\n" + long_name + "/gnu 644 'x' = link\n" + long_name + "/pax 644 'x'\n";
+const std::string sparse_tree = std::string("f 644 '").append(4, '\0') + "ab" + std::string(2, '\0') + "'\n";
 
 const std::vector<Case> cases = {
     {"A1 a whiteout after the entry",
@@ -197,7 +220,54 @@ const std::vector<Case> cases = {
     {"A16 a parent that isn't listed keeps its time",
      {layer({dir("d", "0000755", 77), file("d/a")}), layer({file("d/b"), whiteout("d/.wh.a")})},
      "d/ 755 @77\nd/b 644 'x'\n"},
+    {"A17 an opaque mark that is forged",
+     {base,
+      layer_with({{"SCHILY.xattr.trusted.overlay.opaque", "y"}, {"SCHILY.xattr.user.overlay.opaque", "y"}}, dir("d"))},
+     "d/ 755\nd/a 644 'a'\nd/b 644 'b'\nd/s/ 755\nd/s/c 644 'c'\nl -> d\ntop 644 't'\n",
+     "A17"},
+    {"A17 a redirect that is forged",
+     {base, layer_with({{"SCHILY.xattr.trusted.overlay.redirect", "/d"}, {"SCHILY.xattr.user.overlay.redirect", "/d"}},
+                       dir("n"))},
+     "d/ 700\nd/a 644 'a'\nd/b 644 'b'\nd/s/ 755\nd/s/c 644 'c'\nl -> d\nn/ 755\ntop 644 't'\n",
+     "A17"},
+    {"A17 other attributes are kept, beside those that are not",
+     {layer_with({{"SCHILY.xattr.trusted.overlay.metacopy", ""},
+                  {"SCHILY.xattr.user.overlay.metacopy", ""},
+                  {"SCHILY.xattr.user.note", "kept"}},
+                 file("f"))},
+     "f 644 'x' note=kept\n",
+     "A17"},
+    {"A17 a label of the host's own is left to it",
+     {layer_with({{"SCHILY.xattr.security.selinux", "system_u:object_r:tmp_t:s0"}}, file("f"))},
+     "f 644 'x'\n"},
+    {"A18 a device 0:0",
+     {base, layer({device("top", 0, 0), device("d/none", 0, 0), whiteout("d/.wh.s")})},
+     "d/ 700\nd/a 644 'a'\nd/b 644 'b'\nl -> d\ntop 644 't'\n",
+     "A18"},
     {"A20 a FIFO", {layer({pipe_file("p")})}, "p fifo\n"},
+    {"A20 a name that is not UTF-8",
+     {layer({file("\xff\xfe")}), layer({file("g"), whiteout(".wh.\xff\xfe"), file("\xc3(")})},
+     "g 644 'x'\n\xc3( 644 'x'\n"},
+    {"A20 long names of GNU and of PAX",
+     {TarBuilder()
+          .long_name(long_name + "/gnu")
+          .add(file("short"))
+          .pax({{"path", long_name + "/pax"}})
+          .add(file("short"))
+          .long_link(long_name + "/gnu")
+          .add(hard_link("link", "short"))
+          .end()
+          .bytes},
+     long_tree},
+    {"A20 global records",
+     {TarBuilder().pax({{"mtime", "5"}}, 'g').add(file("f")).pax({{"mtime", "6"}}).add(file("g")).end().bytes},
+     "f 644 'x' @5\ng 644 'x' @6\n"},
+    {"A20 a sparse file",
+     {layer_with(
+         {{"GNU.sparse.major", "1"}, {"GNU.sparse.minor", "0"}, {"GNU.sparse.name", "f"}, {"GNU.sparse.realsize", "8"}},
+         file("f", std::string("1\n4\n2\n").append(506, '\0') + "ab"))},
+     sparse_tree},
+    {"A20 a time in base 256, before 1970", {layer({with_time(file("f"), base256(-5, 12))})}, "f 644 'x' @-5\n"},
     {"A21 a path twice", {layer({file("f", "one"), file("f", "two")})}, "f 644 'two'\n", "A21"},
     {"A21 a file, then a directory",
      {layer({file("f", "one"), dir("f"), file("f/in")})},
@@ -210,6 +280,11 @@ const std::vector<Case> cases = {
      "A21"},
     {"A22 absolute names stay inside", {layer({dir("/d"), file("/d/f")})}, "d/ 755\nd/f 644 'x'\n", "A22"},
     {"A22 '..' that stays inside", {layer({dir("d"), file("d/../f")})}, "d/ 755\nf 644 'x'\n", "A22"},
+    {"A23 bytes after the end marker",
+     {base, layer({whiteout(".wh.d")}) + std::string(70'000, 'j')},
+     "l -> d\ntop 644 't'\n",
+     "tar"},
+    {"A23 an archive after the end marker", {layer({file("f")}) + layer({file("never")})}, "f 644 'x'\n", "tar"},
     {"A25 a global header is called by a path",
      {layer({global_header("/tmp/g"), file("z")})},
      "tmp/ 755\nz 644 'x'\n",
@@ -255,10 +330,31 @@ const std::vector<Case> cases = {
      "d/ 755\nd/m 644 'x'\nd/n 644 'x'\nl -> d\ntop 644 't'\n"},
 };
 
+/// The cases, and those that depend on who runs them.
+std::vector<Case> all_cases() {
+  std::vector<Case> all = cases;
+  const ScratchDirectory scratch;
+  const bool makes_devices = ::mknod((scratch.path() / "device").c_str(), S_IFCHR | 0600, makedev(1, 3)) == 0;
+  const Layers devices = {layer({file("d"), file("f")}),
+                          layer({device("d", 1, 3), hard_link("link", "d"), device("f/d", 1, 5)})};
+  if (makes_devices)
+    all.push_back(
+        {"A19 devices that this user may create", devices, "d char 1:3\nf/ 755\nf/d char 1:5\nlink char 1:3 = d\n"});
+  else
+    all.push_back({"A19 devices that this user may not create", devices, "f/ 755\n", "A19"});
+  // A capability of the first user namespace, of version 2, is its root's alone to give.
+  const std::string capability("\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+  if (is_privileged())
+    all.push_back({"A17 a capability, after the owner",
+                   {layer_with({{"SCHILY.xattr.security.capability", capability}}, with_mode(file("f"), "0000755"))},
+                   "f 755 'x' capable\n"});
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("Every rule of apply holds in a flat directory", "[semantics]") {
-  for (const Case& c : cases) {
+  for (const Case& c : all_cases()) {
     INFO(c.rule);
     const ScratchDirectory scratch;
     Report report;
@@ -273,7 +369,7 @@ TEST_CASE("Every rule of apply holds in a flat directory", "[semantics]") {
 }
 
 TEST_CASE("Every rule of apply holds for a chain of a store, unpacked", "[semantics]") {
-  for (const Case& c : cases) {
+  for (const Case& c : all_cases()) {
     INFO(c.rule);
     CHECK(stored(ScratchDirectory(), c.layers, false) == c.tree);
   }
@@ -282,7 +378,7 @@ TEST_CASE("Every rule of apply holds for a chain of a store, unpacked", "[semant
 TEST_CASE("Every rule of apply holds for a chain of a store, mounted", "[semantics]") {
   const ScratchDirectory probe;
   if (!can_mount_overlay(probe.path())) return;
-  for (const Case& c : cases) {
+  for (const Case& c : all_cases()) {
     INFO(c.rule);
     CHECK(stored(ScratchDirectory(), c.layers, true) == c.tree);
   }
@@ -291,14 +387,14 @@ TEST_CASE("Every rule of apply holds for a chain of a store, mounted", "[semanti
 TEST_CASE("Every rule of apply holds for an upper directory over its lowers", "[semantics]") {
   const ScratchDirectory probe;
   if (!can_mount_overlay(probe.path())) return;
-  for (const Case& c : cases) {
+  for (const Case& c : all_cases()) {
     INFO(c.rule);
     CHECK(over_lowers(ScratchDirectory(), c.layers) == c.tree);
   }
 }
 
 TEST_CASE("Strict refuses what compat reports", "[semantics]") {
-  for (const Case& c : cases) {
+  for (const Case& c : all_cases()) {
     if (*c.event == '\0') continue;
     INFO(c.rule);
     const ScratchDirectory scratch;
@@ -366,4 +462,60 @@ TEST_CASE("What a layer can't mean is an error that leaves the directory as it w
     CHECK_THROWS_AS(apply_flat(source, root), Error);
     CHECK(short_tree(scratch.path().native()) == before);
   }
+}
+
+TEST_CASE("A17: no attribute of an overlay is applied raw", "[semantics]") {
+  const ScratchDirectory scratch;
+  const auto root = scratch.directory("flat"), upper = scratch.directory("upper");
+  const std::string tar = layer_with({{"SCHILY.xattr.trusted.overlay.opaque", "y"},
+                                      {"SCHILY.xattr.user.overlay.opaque", "y"},
+                                      {"SCHILY.xattr.user.overlay.metacopy", ""}},
+                                     dir("n"));
+  for (const bool flat : {true, false}) {
+    MemorySource source(tar);
+    const Report report = flat ? apply_flat(source, root).report : apply_overlay(source, upper, {}).report;
+    CHECK(report.total() == 3);
+    for (const auto& [name, value] : xattrs_of(((flat ? root : upper) / "n").native()))
+      CHECK_THAT(name, !Catch::Contains(".overlay."));
+  }
+}
+
+TEST_CASE("A23: the stream is digested to its end, and a wrong digest leaves nothing behind", "[semantics]") {
+  const std::string tar = layer({file("f"), whiteout(".wh.top")}) + std::string(70'000, 'j');
+  const Digest whole = digest_of<Sha256>(tar), other = digest_of<Sha256>(tar + "j");
+  const ScratchDirectory scratch;
+  const auto root = scratch.directory("flat");
+  MemorySource below(base);
+  apply_flat(below, root);
+  LayerStore<> store{scratch.path() / "store", {.durability = Durability::none}};
+  const std::string before = short_tree(scratch.path().native());
+  const auto refuses = [&](const ApplyOptions& options, const ImportOptions& import) {
+    MemorySource source(tar);
+    CHECK_THROWS_AS(apply_flat(source, root, options), Error);
+    CHECK_THROWS_AS(store.import(MemorySource(tar), import), Error);
+    CHECK(short_tree(scratch.path().native()) == before);
+  };
+  refuses({.expected_blob = other}, {.expected_blob = other});
+  refuses({.expected_diff_id = other}, {.expected_diff_id = other});
+  MemorySource source(tar);
+  const ApplyResult result = apply_flat(source, root, {.expected_blob = whole, .expected_diff_id = whole});
+  CHECK(result.diff_id == whole);
+  CHECK(result.tar_size == tar.size());
+}
+
+TEST_CASE("A23: a tar without an end marker is taken where its end is proved, or the caller asks", "[semantics]") {
+  const std::string tar = TarBuilder().add(file("f")).bytes;
+  const ScratchDirectory scratch;
+  const auto root = scratch.directory("flat");
+  const auto apply = [&](const std::string& bytes, const ApplyOptions& options) {
+    MemorySource source(bytes);
+    return apply_flat(source, root, options).report;
+  };
+  CHECK_THROWS_AS(apply(tar, {.end = EndOfLayer::proven}), Error);
+  CHECK(short_tree(root.native()).empty());
+  const Report taken = apply(tar, {});
+  REQUIRE(taken.total() == 1);
+  CHECK_THAT(taken.events()[0].action, Catch::Contains("end marker"));
+  CHECK_NOTHROW(apply(tar, {.expected_diff_id = digest_of<Sha256>(tar), .end = EndOfLayer::proven}));
+  CHECK_NOTHROW(apply(encode(CompressionPolicy::of<Gzip>(), tar), {.end = EndOfLayer::proven}));
 }

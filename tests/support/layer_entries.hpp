@@ -55,8 +55,9 @@ inline std::string layer(const std::vector<RawHeader>& entries) {
   return tar.end().bytes;
 }
 
-/// A tree in short: a line an entry, sorted: "d/ 755", "d/f 644 'content'", "l -> target", "p fifo", " = first" for a
-/// further name of a file, " @time" where the time isn't 1000. The root isn't told.
+/// A tree in short: a line an entry, sorted: "d/ 755", "d/f 644 'content'", "l -> target", "p fifo", " @time" where the
+/// time isn't 1000, " note=" with "user.note", " capable", " = first" for a further name of a file. The root isn't
+/// told.
 class ShortTree {
  public:
   explicit ShortTree(const std::string& root) {
@@ -104,6 +105,7 @@ class ShortTree {
     char value[64];
     if (const ssize_t n = ::lgetxattr(path.c_str(), "user.note", value, sizeof value); n >= 0)
       line += " note=" + std::string(value, static_cast<std::size_t>(n));
+    if (::lgetxattr(path.c_str(), "security.capability", nullptr, 0) >= 0) line += " capable";
     if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
       const auto [first, added] = files_.emplace(std::pair{st.st_dev, st.st_ino}, shown);
       if (!added) line += " = " + first->second;
