@@ -226,11 +226,11 @@ TEST_CASE("D3: an opaque mark of an upper counts only where the lower has that d
 
 TEST_CASE("D5: access control lists come as others read them", "[semantics]") {
   const ScratchDirectory probe;
-  if (std::system(("setfacl -m u:1:rw '" + probe.path().native() + "' 2>/dev/null").c_str()) != 0) {
+  if (std::system(("setfacl -m u:$(id -u):rw '" + probe.path().native() + "' 2>/dev/null").c_str()) != 0) {
     WARN("skipped: this filesystem or user can't set them");
     return;
   }
-  from_both("mkdir d; echo 1 > f", "setfacl -m u:1:rw f; setfacl -d -m g:2:rx d", [](const Change& change) {
+  from_both("mkdir d; echo 1 > f", "setfacl -m u:$(id -u):rw f; setfacl -d -m g:$(id -g):rx d", [](const Change& change) {
     const std::string tar = layer_of(change);
     CHECK(entries_of(tar) == "d/\nf\n");
     CHECK_THAT(tar, Catch::Contains("SCHILY.acl.access=") && Catch::Contains("SCHILY.acl.default="));
