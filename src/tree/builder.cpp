@@ -182,6 +182,7 @@ void TreeBuilder::add_directory(const TarEntry& entry, Id parent, std::string_vi
 
 bool TreeBuilder::add_other(const TarEntry& entry, Id parent, std::string_view name) {
   const Id node = index_.get(parent, name);
+  if (entry.type == TarType::hardlink && keeps_itself(entry, node)) return false;
   if (index_[node].kind != Kind::nothing) {
     if (!index_[node].wished) odd("A21", entry.path, "the path comes again: the last entry is taken");
     clear(node);
@@ -235,6 +236,15 @@ void TreeBuilder::add_special(const TarEntry& entry, Id node, const Attributes& 
     index_[node].kind = Kind::file;
   }
   set_attributes_of(node, type, attributes, entry.path);
+}
+
+/// A hardlink to what the layer has at its own path: tar writes one for a name that it is given twice (A14).
+bool TreeBuilder::keeps_itself(const TarEntry& entry, Id node) {
+  if (!index_[node].on_disk() || index_[node].is_directory() || lookup(entry.link) != node) return false;
+  odd("A21", entry.path, "a hardlink to itself: what is there stays");
+  plain_ = false;
+  describe_link(node, filtered(entry));
+  return true;
 }
 
 void TreeBuilder::add_hardlink(const TarEntry& entry, Id node) {

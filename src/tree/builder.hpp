@@ -133,6 +133,7 @@ class TreeBuilder {
   bool add_other(const TarEntry& entry, Id parent, std::string_view name);
   bool add_file(const TarEntry& entry, Id node, Attributes attributes);
   void add_special(const TarEntry& entry, Id node, const Attributes& attributes);
+  bool keeps_itself(const TarEntry& entry, Id node);
   void add_hardlink(const TarEntry& entry, Id node);
   void make_implied(Id node);
   void wish_for_parents(const std::string& path);

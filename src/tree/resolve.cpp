@@ -396,6 +396,7 @@ void TreeBuilder::link_lower(const PendingLink& link, Id parent, const MergedVie
   if (!low) throw_missing(link);
   if (low->metadata.is_directory())
     throw_error(errc::bad_archive, "link " + quoted(path) + " to", quoted(link.target), "it is a directory");
+  if (index_.child(parent, name) == link.node) odd("A21", path, "a hardlink to itself: what is below stays");
   const std::pair file{low->metadata.device, low->metadata.inode};
   if (const auto known = brought_.find(file); known != brought_.end()) {
     make_link(link.node, known->second);

@@ -17,6 +17,7 @@ using Entries = std::vector<RawHeader>;
 struct Kind {
   const char* name;
   Entries (*entries)(unsigned number);
+  bool stands = true;  ///< where nothing else is
 };
 
 std::string mode(unsigned number) { return number == 0 ? "0000750" : number == 1 ? "0000711" : "0001755"; }
@@ -32,6 +33,7 @@ const std::vector<Kind> kinds = {
                                                                : n == 1 ? "/d/s"
                                                                         : "nowhere")}; }},
     {"hardlink", [](unsigned n) { return Entries{hard_link("p", n == 1 ? "d/x" : "t")}; }},
+    {"hardlink to itself", [](unsigned n) { return Entries{entry('1', "p", mode(n), {}, "p", 2000 + n)}; }, false},
     {"FIFO", [](unsigned) { return Entries{pipe_file("p")}; }},
     {"whiteout", [](unsigned) { return Entries{whiteout(".wh.p")}; }},
     {"opaque directory", [](unsigned) { return Entries{whiteout("p/.wh..wh..opq")}; }},
@@ -86,9 +88,11 @@ TEST_CASE("Any two kinds of entries meet at one path within one layer", "[semant
 
 TEST_CASE("Any two kinds of entries meet at one path within one layer, over any kind", "[semantics]") {
   // Unmounted: what mounts differ by is seen above, and these are many.
-  for (std::size_t below = 0; below < possible_kinds(); ++below)
+  for (std::size_t below = 0; below < possible_kinds(); ++below) {
+    if (!kinds[below].stands) continue;
     for (std::size_t first = 0; first < possible_kinds(); ++first)
       for (std::size_t second = 0; second < possible_kinds(); ++second)
         check(std::string(kinds[first].name) + ", then " + kinds[second].name + ", over " + kinds[below].name,
               {kinds[below].entries(2), together(kinds[first].entries(0), kinds[second].entries(1))}, false);
+  }
 }

@@ -207,6 +207,8 @@ class LayerModel {
 
   void put(Node& node, const TarEntry& entry, const std::string& content) {
     if (entry.type == TarType::directory) return list(node, entry);
+    if (entry.type == TarType::hardlink && node.kind == Kind::other && look(safe(entry.link)) == &node)
+      return describe(*node.file, entry);  // A14: to itself
     replaced_ = replaced_ || node.kind != Kind::nothing;
     node.clear();  // A21, and marks beneath what is no directory
     files_.insert(node.path());
