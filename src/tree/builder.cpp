@@ -227,6 +227,7 @@ void TreeBuilder::add_special(const TarEntry& entry, Id node, const Attributes& 
   } else {
     if (!create_device(node, type | (attributes.mode & 0777), entry)) {
       odd("A19", entry.path, "this user can't create devices: recorded, but not in the tree");
+      index_[node].missing = true;
       missing_.push_back(index_.path(node));
       kept_bytes_ += sizeof(std::string) + missing_.back().size();
       plain_ = false;
@@ -417,7 +418,7 @@ void TreeBuilder::clear(Id node) {
   Node& cleared = index_[node];
   cleared.kind = Kind::nothing;
   cleared.opaque = false;
-  cleared.needed = cleared.wished = false;
+  cleared.needed = cleared.wished = cleared.missing = false;
   cleared.content = cleared.extra = LayerIndex::none;
 }
 
@@ -428,11 +429,13 @@ void TreeBuilder::finish() {
   std::map<Id, const PendingLink*> by_node;
   for (const PendingLink& link : pending_)
     if (index_[link.node].kind == Kind::pending && !index_[link.node].unreachable) by_node[link.node] = &link;
+  std::vector<bool> followed(index_.size());  // what is pending still leads nowhere in this layer, or in a circle
   for (const PendingLink& link : pending_) {
     if (!by_node.contains(link.node)) continue;
     std::vector<Id> waiting;
     Id at = link.node;
-    while (index_[at].kind == Kind::pending && waiting.size() <= by_node.size()) {
+    while (index_[at].kind == Kind::pending && !followed[at]) {
+      followed[at] = true;
       waiting.push_back(at);
       const std::optional<Id> next = lookup(by_node.at(at)->target);
       if (!next) break;

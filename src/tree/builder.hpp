@@ -202,6 +202,8 @@ class TreeBuilder {
   std::vector<Id> wished_;  // parents first
   std::vector<bool> needs_;
   std::map<std::pair<dev_t, ino_t>, Id> brought_;  // lower files that were brought up
+  /// Names of the lower files that have several, by file; unset until one is needed.
+  std::optional<std::map<std::pair<dev_t, ino_t>, std::vector<std::string>>> lower_groups_;
   std::vector<std::string> copied_;
   std::uint32_t order_ = 0;
   std::uint32_t contents_ = 0;

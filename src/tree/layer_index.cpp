@@ -55,6 +55,8 @@ void LayerIndex::link(Id id, Id parent) {
   Node& node = nodes_[id];
   node.parent = parent;
   node.next_sibling = nodes_[parent].first_child;
+  node.previous_sibling = none;
+  if (node.next_sibling != none) nodes_[node.next_sibling].previous_sibling = id;
   nodes_[parent].first_child = id;
   if ((used_ + 1) * 10 > table_.size() * 7) grow();
   const std::size_t mask = table_.size() - 1;
@@ -65,9 +67,10 @@ void LayerIndex::link(Id id, Id parent) {
 }
 
 void LayerIndex::unlink(Id id) {
-  Id* at = &nodes_[nodes_[id].parent].first_child;
-  while (*at != id) at = &nodes_[*at].next_sibling;
-  *at = nodes_[id].next_sibling;
+  const Node& node = nodes_[id];
+  (node.previous_sibling == none ? nodes_[node.parent].first_child : nodes_[node.previous_sibling].next_sibling) =
+      node.next_sibling;
+  if (node.next_sibling != none) nodes_[node.next_sibling].previous_sibling = node.previous_sibling;
 }
 
 void LayerIndex::grow() {

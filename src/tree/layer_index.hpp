@@ -14,7 +14,7 @@
 
 namespace strata::detail {
 
-/// About 40 bytes and the name for each name of the layer. Not thread safe.
+/// Some 45 bytes and the name for each name of the layer. Not thread safe.
 class LayerIndex {
  public:
   using Id = std::uint32_t;
@@ -35,6 +35,7 @@ class LayerIndex {
     Id parent = none;
     Id first_child = none;
     Id next_sibling = none;
+    Id previous_sibling = none;
     std::uint32_t name_offset = 0;
     std::uint32_t order = 0;       ///< when its entry came: later ones win
     std::uint32_t content = none;  ///< ordinal of its content in the recipe
@@ -45,6 +46,7 @@ class LayerIndex {
     bool opaque : 1 = false;    ///< the layer hides what lower layers have beneath it
     bool needed : 1 = false;    ///< an implied directory that a symlink of this layer leads to: it must be there below
     bool wished : 1 = false;    ///< an implied directory that only a global header's name wishes for
+    bool missing : 1 = false;   ///< a device, or a link to one, that this process could not make
     bool unreachable : 1 = false;  ///< taken out of the tree; the slot is not used again
     bool is_directory() const { return kind == Kind::implied || kind == Kind::directory; }
     /// Whether it stands in the directory that is being built.

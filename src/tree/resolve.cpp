@@ -186,22 +186,34 @@ void TreeBuilder::find_lower_symlinks(Id node, LowerDirectory& low, std::vector<
 /// this layer has none yet. What isn't there at all is an error: nothing can be placed in it, nor hidden.
 TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const MergedView& lower,
                                     const std::string& path) {
+  // What is below the directories from the root to `at`: looked up anew for each name, a deep way would cost its
+  // square.
+  std::vector<Id> way;
+  for (Id id = at; id != LayerIndex::root; id = index_[id].parent) way.push_back(id);
+  std::vector<Low> lows{lower.root()};
+  for (auto id = way.rbegin(); id != way.rend(); ++id) lows.push_back(lower_child(*id, lows.back(), lower));
+  const auto to_root = [&] {
+    at = LayerIndex::root;
+    lows.resize(1);
+  };
   int links = 0;
   while (!names.empty()) {
     const std::string name = std::move(names.back());
     names.pop_back();
     if (name == "..") {
-      if (at != LayerIndex::root) at = index_[at].parent;
+      if (at == LayerIndex::root) continue;
+      at = index_[at].parent;
+      lows.pop_back();
       continue;
     }
     Id id = name.size() > 255 ? LayerIndex::none : index_.child(at, name);
     const bool own = id != LayerIndex::none && index_[id].on_disk();
     if (own && index_[id].kind == Kind::symlink) {
-      if (targets_[index_[id].extra].starts_with('/')) at = LayerIndex::root;
+      if (targets_[index_[id].extra].starts_with('/')) to_root();
       push_target(names, id, links);
       continue;
     }
-    const Low low_parent = lower_of(at, lower);
+    const Low& low_parent = lows.back();
     Low low;
     if (id != LayerIndex::none)
       low = lower_child(id, low_parent, lower);
@@ -215,7 +227,7 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
       if (++links > max_symlinks)
         throw_error(errc::bad_archive, "place", quoted(path), "too many symlinks lead to its parent");
       const std::string target = lower.link_target(*low);
-      if (target.starts_with('/')) at = LayerIndex::root;
+      if (target.starts_with('/')) to_root();
       push_names(names, target);
       continue;
     }
@@ -230,6 +242,7 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
     if (id == LayerIndex::none) id = index_.get(at, name);
     if (!index_[id].on_disk()) make_implied(id);
     at = id;
+    lows.push_back(std::move(low));
   }
   return at;
 }
@@ -290,6 +303,7 @@ void TreeBuilder::merge_into(Id from, Id to) {
     const Id other = index_.child(to, name);
     if (other != LayerIndex::none) {
       index_[other].whiteout = index_[other].whiteout || index_[child].whiteout;
+      index_[other].missing = index_[other].missing || index_[child].missing;
       const bool merges = (index_[child].is_directory() || index_[child].kind == Kind::nothing) &&
                           (index_[other].is_directory() || index_[other].kind == Kind::nothing);
       if (merges) {
@@ -380,10 +394,10 @@ void TreeBuilder::link_lower(const PendingLink& link, Id parent, const MergedVie
     make_link(link.node, own);
     return;
   }
-  if (const Id own = index_.child(parent, name);
-      own != LayerIndex::none && std::ranges::find(missing_, index_.path(own)) != missing_.end()) {
+  if (const Id own = index_.child(parent, name); own != LayerIndex::none && index_[own].missing) {
     odd("A19", path, "a link to a device that this user can't create: recorded, but not in the tree");
     missing_.push_back(path);
+    index_[link.node].missing = true;
     index_[link.node].kind = Kind::nothing;
     return;
   }
@@ -441,20 +455,23 @@ void TreeBuilder::bring_up(Id node, const MergedView::Entry& entry, const Merged
   copied_.push_back(index_.path(node));
 }
 
-/// The other names of a lower file stay one file with it. They can be anywhere in the tree that has it.
+/// The other names of a lower file stay one file with it. They can be anywhere in the tree that has it, which is walked
+/// once for all files.
 void TreeBuilder::bring_group(const MergedView::Entry& entry, Id first, const MergedView& lower) {
-  std::vector<std::string> names;
-  const auto search = [&](auto& self, const MergedView::Entry& directory, const std::string& prefix) -> void {
-    for (const auto& [name, child] : lower.list(directory)) {
-      if (child.metadata.is_directory())
-        self(self, child, prefix + name + "/");
-      else if (child.metadata.inode == entry.metadata.inode && child.metadata.device == entry.metadata.device)
-        names.push_back(prefix + name);
-    }
-  };
   const Low root = lower.root();
-  search(search, *root, "");
-  for (const std::string& path : names) {
+  if (!lower_groups_) {
+    lower_groups_.emplace();
+    const auto search = [&](auto& self, const MergedView::Entry& directory, const std::string& prefix) -> void {
+      for (const auto& [name, child] : lower.list(directory)) {
+        if (child.metadata.is_directory())
+          self(self, child, prefix + name + "/");
+        else if (child.metadata.links > 1)
+          (*lower_groups_)[{child.metadata.device, child.metadata.inode}].push_back(prefix + name);
+      }
+    };
+    search(search, *root, "");
+  }
+  for (const std::string& path : (*lower_groups_)[{entry.metadata.device, entry.metadata.inode}]) {
     const EntryPath split = split_entry_path(path, "hardlink target");
     // Only names that this layer neither replaces nor hides.
     Id at = LayerIndex::root;
