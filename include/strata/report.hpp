@@ -32,11 +32,12 @@ struct Event {
   std::string action;  ///< what was found and done, one clause
 };
 
-/// The events of one call, in order. Keeps the first `capacity` of them, and counts all, so that a hostile layer
-/// can't fill memory. Not thread safe.
+/// The events of one call, in order. Keeps the first of them, at most `capacity` with `text_capacity` bytes of text,
+/// and counts all, so that a hostile layer can't fill memory. Not thread safe.
 class STRATA_API Report {
  public:
   static constexpr std::size_t capacity = 4096;
+  static constexpr std::size_t text_capacity = 1 << 20;
 
   void add(std::string rule, std::string path, std::string action);
   void append(const Report& other);
@@ -47,6 +48,7 @@ class STRATA_API Report {
 
  private:
   std::vector<Event> events_;
+  std::size_t text_ = 0;  // bytes in them
   std::uint64_t total_ = 0;
 };
 

@@ -1,21 +1,27 @@
 #include <strata/report.hpp>
 
-#include <algorithm>
 #include <utility>
 
 namespace strata {
 
 void Report::add(std::string rule, std::string path, std::string action) {
+  const std::size_t text = rule.size() + path.size() + action.size();
+  // Once one wasn't kept, none is: what is kept are the first.
+  const bool kept = total_ == events_.size() && events_.size() < capacity && text <= text_capacity - text_;
   ++total_;
-  if (events_.size() < capacity) events_.push_back({std::move(rule), std::move(path), std::move(action)});
+  if (!kept) return;
+  text_ += text;
+  events_.push_back({std::move(rule), std::move(path), std::move(action)});
 }
 
 void Report::append(const Report& other) {
-  const std::size_t taken = std::min(capacity - events_.size(), other.events_.size());
-  const std::uint64_t added = other.total_;
-  events_.reserve(events_.size() + taken);  // first, since `other` may be this report itself
-  for (std::size_t i = 0; i < taken; ++i) events_.push_back(other.events_[i]);
-  total_ += added;
+  const std::uint64_t total = total_ + other.total_;
+  const std::size_t count = other.events_.size();  // `other` may be this report itself
+  for (std::size_t i = 0; i < count; ++i) {
+    Event event = other.events_[i];
+    add(std::move(event.rule), std::move(event.path), std::move(event.action));
+  }
+  total_ = total;
 }
 
 }  // namespace strata

@@ -27,6 +27,21 @@ TEST_CASE("a report that is full keeps the first events and counts the rest", "[
   CHECK(report.events().back().path == std::to_string(Report::capacity - 1));
 }
 
+TEST_CASE("a report that has no room for a long text keeps no later one either", "[report]") {
+  Report report;
+  const std::string path(Report::text_capacity / 4, 'p');
+  for (int i = 0; i < 3; ++i) report.add("A9", path, "");
+  report.add("A9", path, "");
+  report.add("A9", "short", "");
+  CHECK(report.events().size() == 3);
+  CHECK(report.total() == 5);
+  Report all;
+  all.append(report);
+  all.append(report);
+  CHECK(all.events().size() == 3);
+  CHECK(all.total() == 10);
+}
+
 TEST_CASE("appending a report adds its events, and its count", "[report]") {
   Report all, full;
   all.add("A1", "first", "");
