@@ -16,6 +16,7 @@ from case import SHARED
 
 CLONE_NEWNS, MS_RDONLY, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 1, 0x4000, 0x40000, 2
 SIZE = "64m"
+KEPT = 8 << 20
 # Meson has malloc() fill what it gives, so that what is merely reserved would count as memory taken.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "MALLOC_PERTURB_"}
 OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)  # of whoever called
@@ -166,13 +167,13 @@ def limit():
 
 
 def run(command, seconds, cwd, stdin=None):
-    """Runs a program to its end, keeping the first MiB of its output and the digest of all of it."""
+    """Runs a program to its end, keeping the first 8 MiB of its output and the digest of all of it."""
     error = os.memfd_create("stderr")
     with open(stdin or os.devnull, "rb") as source:
         child = subprocess.Popen([os.fspath(c) for c in command], stdin=source, stdout=subprocess.PIPE, stderr=error,
                                  cwd=cwd,
                                  env=ENVIRONMENT, start_new_session=True, preexec_fn=limit)
-    output, digest, deadline = b"", hashlib.sha256(), time.monotonic() + seconds
+    output, digest, deadline = bytearray(), hashlib.sha256(), time.monotonic() + seconds
     ended = os.pidfd_open(child.pid)
     waiting = select.poll()
     waiting.register(child.stdout, select.POLLIN | select.POLLHUP)
@@ -187,7 +188,7 @@ def run(command, seconds, cwd, stdin=None):
         if any(fd == child.stdout.fileno() for fd, _ in events):
             piece = os.read(child.stdout.fileno(), 1 << 20)
             digest.update(piece)
-            output += piece[:(1 << 20) - len(output)]
+            output += piece[:max(KEPT - len(output), 0)]
             if not piece:
                 waiting.unregister(child.stdout)
                 waiting.register(ended, select.POLLIN)

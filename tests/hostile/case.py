@@ -20,6 +20,7 @@ class Case:
     refused_by_store: str = None  # where a store refuses what apply takes (A23)
     needs_rights: bool = False    # a store holds what its owner may not read: not for an ordinary user
     skip: str = None              # why it can't be tried here
+    limits: tuple = ()            # of the budget: NAME=VALUE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Much of something: bytes, names, depth, entries."""
 from case import BASE, BASE_TREE, Case
-from tar_bytes import (END, fifo, file, folder, gzip_of_zeros, hard, header, hides, layer, soft, zstd_frame)
+from tar_bytes import (END, fifo, file, folder, gzip_of_zeros, hard, header, hides, layer, many, pax, soft, xattr,
+                       zstd_frame)
 
 F = "f 644 'x'"
 
@@ -96,5 +97,100 @@ def entries(c):
     ]
 
 
+def lines(line, count):
+    return "".join(line.replace("#", f"{n:07}") + "\n" for n in range(count))
+
+
+def memory(c):
+    """Small things that are many, up to a budget of memory and just beyond it."""
+    full = {"base": BASE, "refused": "memory=1048576", "limits": ("memory=1M",)}
+    notes = {"records": [xattr("user.n", "v" * 60_000)]}
+    return [
+        Case("15,000 short names, for which there is memory", lambda: [*many(fifo, 15_000), END],
+             tree=lines("# 644 fifo", 15_000), limits=("memory=1M",)),
+        Case("short names of one directory", lambda: [*many(fifo, 20_000), END], **full),
+        Case("short names, each in a directory of its own", lambda: [*many(lambda n: fifo(n + "/f"), 20_000), END],
+             **full),
+        Case("many directories", lambda: [*many(folder, 20_000), END], **full),
+        Case("whiteouts of many names", lambda: [*many(hides, 20_000), END], **full),
+        Case("whiteouts in many directories", lambda: [*many(lambda n: hides(n + "/f"), 20_000), END], **full),
+        Case("symlinks with targets of 4,095 bytes", lambda: [*many(lambda n: soft(n, "t" * 4095), 600), END], **full),
+        Case("directories with attributes of 60 KB each", lambda: [*many(lambda n: folder(n, **notes), 40), END],
+             **full),
+        Case("hardlinks that wait, with attributes of 60 KB each",
+             lambda: [*many(lambda n: hard(n, "later", **notes), 40), END], **full),
+        Case("global headers called by many paths",
+             lambda: [*many(lambda n: header(n + "/g", "g") + hides(n + "/f"), 20_000), END], **full),
+        Case("more reports than are kept, of paths of 4,000 bytes",
+             lambda: [*many(lambda n: file(".wh..wh." + n + ("/" + "n" * 249) * 16), 5000), file("f"), END], tree=F,
+             reports="A9"),
+        Case("more reports than are kept, of paths that are longer when they are shown",
+             lambda: [*many(lambda n: file(b".wh..wh." + n.encode() + (b"/" + b"\xff" * 249) * 16), 5000), file("f"),
+                      END], tree=F, reports="A9"),
+    ]
+
+
+def attributes(c):
+    def noted(size):
+        return file("f", records=[xattr("user.n", "v" * (size - len("user.n")))])
+    each = 4000
+    notes = lambda: [*many(lambda n: file(n, records=[xattr("user.n", "v" * 294)]), each), END]
+    return [
+        Case("attributes of as many bytes as an entry may have", layer(noted(1000)), limits=("entry_xattr_bytes=1000",),
+             tree=f"f 644 'x' user.n='{'v' * 994}'"),
+        Case("attributes of a byte more than an entry may have", layer(file("good"), noted(1001)), base=BASE,
+             limits=("entry_xattr_bytes=1000",), refused="entry_xattr_bytes=1000"),
+        Case("attributes of 4,000 entries, as many as a layer may have", notes, limits=(f"xattr_bytes={300 * each}",),
+             tree=lines(f"# 644 'x' user.n='{'v' * 294}'", each)),
+        Case("attributes of 4,000 entries, a byte more than a layer may have", notes, base=BASE,
+             limits=(f"xattr_bytes={300 * each - 1}",), refused="xattr_bytes="),
+    ]
+
+
+def work(c):
+    """What could take the square of its size in time."""
+    deep = "x/" * 500
+    ways = "".join("x/" * n + " 755\n" for n in range(1, 501))
+    pairs = range(1000)
+    return [
+        Case("20,000 hardlinks that wait for what comes last",
+             lambda: [*many(lambda n: hard("h" + n, "z"), 20_000), file("z"), END],
+             tree="h0000000 644 'x'\n" + "".join(f"h{n:07} 644 'x' = h0000000\n" for n in range(1, 20_000)) +
+             "z 644 'x' = h0000000"),
+        Case("100,000 hardlinks that wait for what doesn't come", lambda: [*many(lambda n: hard(n, "z"), 100_000), END],
+             base=BASE, refused="neither this layer nor one below has it"),
+        Case("30,000 hardlinks, each to the next, the last to nothing",
+             lambda: [hard(f"h{n}", f"h{n + 1}") for n in range(30_000)] + [END], base=BASE,
+             refused="neither this layer nor one below has it"),
+        Case("30,000 hardlinks in circles of two", lambda: [e for n in range(15_000) for e in
+                                                           (hard(f"a{n}", f"b{n}"), hard(f"b{n}", f"a{n}"))] + [END],
+             base=BASE, refused="neither this layer nor one below has it"),
+        Case("hardlinks to 1,000 files below that have two names each",
+             lambda: [hard(f"h{n:04}", f"a{n:04}") for n in pairs] + [END],
+             base=tuple(("f", f"a{n:04}", b"x") for n in pairs) + tuple(("h", f"b{n:04}", f"a{n:04}") for n in pairs),
+             tree="".join(f"a{n:04} 644 'x'\nb{n:04} 644 'x' = a{n:04}\nh{n:04} 644 'x' = a{n:04}\n" for n in pairs)),
+        Case("hardlinks to a file 500 directories below",
+             lambda: [hard(f"h{n:02}", deep + "f") for n in range(20)] + [END],
+             base=tuple(("d", deep[:2 * n - 1], 0o755) for n in range(1, 501)) + (("f", deep + "f", b"x"),),
+             tree=ways + "h00 644 'x'\n" + "".join(f"h{n:02} 644 'x' = h00\n" for n in range(1, 20)) + deep +
+             "f 644 'x' = h00"),
+        Case("100,000 whiteouts of nothing, then entries in the same directory",
+             lambda: [*many(lambda n: hides("n" + n), 100_000), *many(fifo, 2000), END], base=BASE,
+             tree=BASE_TREE + lines("# 644 fifo", 2000)),
+        Case("10,000 entries that move through a symlink below", lambda: [*many(lambda n: fifo("l/" + n), 10_000), END],
+             base=BASE, tree=BASE_TREE + lines("d/# 644 fifo", 10_000)),
+        Case("100,000 global headers",
+             lambda: [*many(lambda n: pax(("comment", n), kind="g"), 100_000), file("f"), END], tree=F),
+        Case("5,000 global headers called by paths",
+             lambda: [*many(lambda n: header(n + "/g", "g") + file("f", b""), 5000), file("f"), END],
+             tree=F + "\n" + lines("#/ 755", 5000),
+             reports="A25"),
+        Case("a deep tree and its whiteout in turn", lambda: [file(deep + "f"), hides("x")] * 2000 + [END],
+             base=(("d", "x", 0o700), ("f", "x/old", b"x")), tree=ways + deep + "f 644 'x'", reports="A21"),
+        Case("a deep tree and a file of its name in turn", lambda: [file(deep + "f"), file("x")] * 20 + [END],
+             tree="x 644 'x'", reports="A21"),
+    ]
+
+
 def cases(c):
-    return bombs(c) + names(c) + entries(c)
+    return bombs(c) + names(c) + entries(c) + memory(c) + attributes(c) + work(c)

@@ -109,8 +109,9 @@ class Runner:
                f"took {done.peak >> 20} MiB of memory: {shown(done.error)}")
         return done
 
-    def squash(self):
-        return [] if self.owners else ["--squash-owners"]
+    def options(self, case):
+        """For what takes the layer of a case."""
+        return ([] if self.owners else ["--squash-owners"]) + [o for limit in case.limits for o in ("--limit", limit)]
 
     def accepted(self, case, done, refused):
         """Whether the layer was taken; Wrong where it shouldn't have been, or should have been, or is refused badly."""
@@ -145,7 +146,7 @@ class Runner:
         root = self.box.parent / "root"
         plant(case.base, root, self.box.outside)
         before, outside = self.inside(root), self.around(root)
-        done = self.layerctl_does("apply", root, *self.squash(), stdin=self.layer)
+        done = self.layerctl_does("apply", root, *self.options(case), stdin=self.layer)
         self.nothing_outside(outside, root)
         if self.accepted(case, done, case.refused):
             self.same_tree(case, root)
@@ -156,7 +157,7 @@ class Runner:
         base, upper = self.box.parent / "base", self.box.parent / "upper"
         plant(case.base, base, self.box.outside)
         before, outside = self.inside(upper), self.around(upper)
-        done = self.layerctl_does("apply", upper, "--overlay", "--lower", base, *self.squash(), stdin=self.layer)
+        done = self.layerctl_does("apply", upper, "--overlay", "--lower", base, *self.options(case), stdin=self.layer)
         self.nothing_outside(outside, upper)
         if not self.accepted(case, done, case.refused):
             self.as_before(before, self.inside(upper))
@@ -172,11 +173,12 @@ class Runner:
     def store(self, case):
         root, store = self.box.parent / "root", self.box.parent / "store"
         self.base_tar.write_bytes(base_layer(case.base))
-        done = self.layerctl_does("--root", store, "import", "-", *self.squash(), stdin=self.base_tar)
+        done = self.layerctl_does("--root", store, "import", "-", *([] if self.owners else ["--squash-owners"]),
+                                  stdin=self.base_tar)
         expect(done.code == 0, f"the base is refused: {shown(done.error)}")
         base = json.loads(done.output)["id"]
         before, outside = snapshot(store, identity=False), self.around(root, store)
-        done = self.layerctl_does("--root", store, "import", "-", "--parent", base, *self.squash(), stdin=self.layer)
+        done = self.layerctl_does("--root", store, "import", "-", "--parent", base, *self.options(case), stdin=self.layer)
         self.nothing_outside(outside, root, store)
         if not self.accepted(case, done, case.refused or case.refused_by_store):
             self.as_before(before, snapshot(store, identity=False))
