@@ -230,13 +230,14 @@ TEST_CASE("D5: access control lists come as others read them", "[semantics]") {
     WARN("skipped: this filesystem or user can't set them");
     return;
   }
-  from_both("mkdir d; echo 1 > f", "setfacl -m u:$(id -u):rw f; setfacl -d -m g:$(id -g):rx d", [](const Change& change) {
-    const std::string tar = layer_of(change);
-    CHECK(entries_of(tar) == "d/\nf\n");
-    CHECK_THAT(tar, Catch::Contains("SCHILY.acl.access=") && Catch::Contains("SCHILY.acl.default="));
-    MemorySource source(tar);
-    CHECK_NOTHROW(change.prove(source));
-  });
+  from_both("mkdir d; echo 1 > f", "setfacl -m u:$(id -u):rw f; setfacl -d -m g:$(id -g):rx d",
+            [](const Change& change) {
+              const std::string tar = layer_of(change);
+              CHECK(entries_of(tar) == "d/\nf\n");
+              CHECK_THAT(tar, Catch::Contains("SCHILY.acl.access=") && Catch::Contains("SCHILY.acl.default="));
+              MemorySource source(tar);
+              CHECK_NOTHROW(change.prove(source));
+            });
 }
 
 TEST_CASE("D5: a capability comes along", "[semantics]") {
