@@ -5,6 +5,7 @@
 #include "session.hpp"
 #include "text.hpp"
 
+#include <malloc.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
@@ -64,6 +65,8 @@ int run(const Session& session) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error as any other
+  // Else malloc comes to keep what one layer's window took, once for each thread that ever had one.
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
   const Interrupt interrupt;
   Session session;
   session.stop = interrupt.token();

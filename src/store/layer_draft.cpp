@@ -76,7 +76,9 @@ bool LayerDraft::publish(const std::optional<Layer>& parent, const Digest& diff_
   tell(control, Progress::Phase::resolving, layer_);
   if (core_.find(layer_.id)) return true;
   const bool self_contained = builder_->self_contained();
-  builder_->resolve(parent_ ? MergedView(core_.lowers(*parent_), MergedView::marks_of(core_.form())) : MergedView());
+  builder_->resolve(
+      parent_ ? MergedView(core_.lowers(*parent_), MergedView::marks_of(core_.form()), MergedView::Opening::as_needed)
+              : MergedView());
   const bool resolved = builder_->depends_on_lower();
   const Digest key = resolved ? resolved_tree_key(core_, layer_.parent, diff_id) : diff_id;
   settle_tree(key, builder_->root_listed());

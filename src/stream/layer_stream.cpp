@@ -15,31 +15,36 @@ namespace {
 
 constexpr std::size_t small_layer = LayerStream::small_layer;
 
+void drain(ByteSource& source) {
+  std::byte rest[16U << 10];
+  while (source.read(rest) != 0) {
+  }
+}
+
 /// The outer stream: counts, digests, watches the stop token, and gives back the first bytes that were read for
 /// recognition.
 class Intake final : public ByteSource {
  public:
   Intake(ByteSource& from, AnyHash hash, const Control& control)
       : from_(from), hash_(std::move(hash)), control_(control) {
-    head_.resize(small_layer);
     std::size_t n = 1;
-    while (head_size_ < head_.size() && n != 0) {
-      n = take(std::span(head_).subspan(head_size_));
+    while (head_size_ < small_layer && n != 0) {
+      n = take({head_.get() + head_size_, small_layer - head_size_});
       head_size_ += n;
     }
     whole_ = n == 0;
   }
 
-  std::span<const std::byte> head() const { return std::span(head_).first(head_size_); }
+  std::span<const std::byte> head() const { return {head_.get(), head_size_}; }
   /// Whether the head is all there is.
   bool whole() const { return whole_; }
 
   std::size_t read(std::span<std::byte> into) override {
     if (given_ < head_size_) {
       const std::size_t n = std::min(into.size(), head_size_ - given_);
-      std::memcpy(into.data(), head_.data() + given_, n);
+      std::memcpy(into.data(), head_.get() + given_, n);
       given_ += n;
-      if (given_ == head_size_) std::vector<std::byte>().swap(head_);
+      if (given_ == head_size_) head_.reset();
       return n;
     }
     return whole_ ? 0 : take(into);
@@ -49,9 +54,7 @@ class Intake final : public ByteSource {
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   Digest finish() {
     // A decoder stops at the end of its stream; the digest covers all that came.
-    std::vector<std::byte> rest(small_layer);
-    while (read(rest) != 0) {
-    }
+    drain(*this);
     return hash_.finish();
   }
 
@@ -67,7 +70,7 @@ class Intake final : public ByteSource {
   ByteSource& from_;
   AnyHash hash_;
   const Control& control_;
-  std::vector<std::byte> head_;
+  std::unique_ptr<std::byte[]> head_ = std::make_unique_for_overwrite<std::byte[]>(small_layer);
   std::size_t head_size_ = 0;
   std::size_t given_ = 0;
   bool whole_ = false;
@@ -212,9 +215,7 @@ LayerStream::Result LayerStream::finish() {
   impl_->decoded.reset();
   if (impl_->compressed) result.diff_id = impl_->diff_hash.finish();
   // A decoder may stop before the end.
-  if (impl_->reader && impl_->compressed)
-    for (std::vector<std::byte> rest(small_layer); impl_->reader->read(rest) != 0;) {
-    }
+  if (impl_->reader && impl_->compressed) drain(*impl_->reader);
   impl_->reader.reset();
   impl_->decoder.reset();
   result.blob = impl_->intake.finish();

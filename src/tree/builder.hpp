@@ -169,8 +169,8 @@ class TreeBuilder {
   using Low = std::optional<MergedView::Entry>;
   void directory_needs(Id node, bool hidden, Report& found) const;
   bool find_needs(Id node);
-  Low lower_child(Id child, const Low& low, const MergedView& lower,
-                  MergedView::Places places = MergedView::Places::all) const;
+  bool may_be_below(Id node) const;
+  Low lower_child(Id child, const Low& low, const MergedView& lower) const;
   Low lower_of(Id node, const MergedView& lower) const;
   void open_root(const MergedView& lower);
   class LowerDirectory;

@@ -78,18 +78,26 @@ struct MergedView::Search {
   bool directory = false;  ///< a directory was found: only directories merge with it
   bool metacopy = false;   ///< a file without its data was found
   bool opaque = false;
-  bool top_only = false;  ///< the first directory that is found ends it
 
   bool redirected_to_root() const { return name.starts_with('/'); }
 };
 
-MergedView::MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks) : marks_(marks) {
+MergedView::MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks, Opening opening)
+    : marks_(marks) {
   roots_.reserve(stack.size());
   for (const boost::filesystem::path& path : stack) {
-    roots_.push_back(std::make_shared<const FileDescriptor>(open_directory(path)));
+    roots_.push_back(
+        std::make_shared<FileDescriptor>(opening == Opening::now ? open_directory(path) : FileDescriptor()));
     names_.push_back(path.native());
   }
 }
+
+int MergedView::root_descriptor(std::size_t layer) const {
+  FileDescriptor& root = *roots_[layer];
+  if (!root) root = open_directory(names_[layer]);
+  return root.get();
+}
+
 MergedView::MergedView(MergedView&&) noexcept = default;
 MergedView& MergedView::operator=(MergedView&&) noexcept = default;
 MergedView::~MergedView() = default;
@@ -206,10 +214,8 @@ void MergedView::search_below(const std::vector<Place>& parents, std::size_t fro
     const OpenPlace dir(root_descriptor(parent.layer), parent.path, names_[parent.layer], O_PATH);
     if (!dir) continue;
     const std::string name = search.name;
-    if (const auto metadata = probe(dir.get(), parent, name, search)) {
+    if (const auto metadata = probe(dir.get(), parent, name, search))
       take(found, *metadata, {parent.layer, joined(parent.path, name)});
-      if (search.top_only && metadata->is_directory()) return;
-    }
   }
   // Once a redirect leads to a path from the root, the places of the parent don't matter any more.
   if (search.redirected_to_root() && found)
@@ -230,11 +236,9 @@ std::optional<MergedView::Entry> MergedView::root() const {
   return entry;
 }
 
-std::optional<MergedView::Entry> MergedView::lookup(const Entry& directory, std::string_view name,
-                                                    Places places) const {
+std::optional<MergedView::Entry> MergedView::lookup(const Entry& directory, std::string_view name) const {
   if (!directory.metadata.is_directory() || name.empty() || name == "." || name == "..") return std::nullopt;
   Search search{std::string(name)};
-  search.top_only = places == Places::top;
   std::optional<Entry> found;
   search_below(directory.places, 0, search, found);
   return found;
@@ -307,6 +311,49 @@ std::vector<std::pair<std::string, MergedView::Entry>> MergedView::pick(const En
   for (std::size_t n = 0; n < names.size(); ++n)
     if (slots[n].entry) entries.emplace_back(names[n], std::move(*slots[n].entry));
   return entries;
+}
+
+MergedView::Lazy::Lazy(const MergedView& view) : view_(view) {}
+MergedView::Lazy::Lazy(Lazy& directory, std::string_view name)
+    : view_(directory.view_), directory_(&directory), search_(new Search{std::string(name)}) {}
+MergedView::Lazy::~Lazy() = default;
+
+const MergedView::Entry* MergedView::Lazy::get() {
+  if (directory_ == nullptr) {
+    if (!entry_) entry_ = view_.root();
+  } else if (!entry_ && directory_->get() != nullptr && directory_->get()->metadata.is_directory()) {
+    while (!entry_ && advance()) {
+    }
+  }
+  return entry_ ? &*entry_ : nullptr;
+}
+
+const MergedView::Place* MergedView::Lazy::place(std::size_t index) {
+  if (get() == nullptr) return nullptr;
+  while (directory_ != nullptr && entry_->places.size() <= index && advance()) {
+  }
+  return index < entry_->places.size() ? &entry_->places[index] : nullptr;
+}
+
+/// Looks into one more place of the directory. False: there is none, or what is further below is hidden.
+bool MergedView::Lazy::advance() {
+  const Place* const parent = search_->stop ? nullptr : directory_->place(next_);
+  if (parent == nullptr) return false;
+  ++next_;
+  const OpenPlace dir(view_.root_descriptor(parent->layer), parent->path, view_.names_[parent->layer], O_PATH);
+  if (!dir) return true;
+  const std::string name = search_->name;
+  const auto metadata = view_.probe(dir.get(), *parent, name, *search_);
+  if (!metadata) return true;
+  take(entry_, *metadata, {parent->layer, joined(parent->path, name)});
+  if (search_->metacopy || search_->name != name) {
+    // What goes on under another name is followed to its end at once.
+    while (directory_->place(directory_->entry_->places.size()) != nullptr) {
+    }
+    view_.search_below(directory_->entry_->places, next_, *search_, entry_);
+    search_->stop = true;
+  }
+  return true;
 }
 
 FileDescriptor MergedView::open_data(const Entry& file) const {

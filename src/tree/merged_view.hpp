@@ -26,6 +26,7 @@
 namespace strata::detail {
 
 /// Not thread safe. Holds one descriptor for each directory of the stack; opens others only while a call lasts.
+/// Lookups read all that is merged; MergedView::Lazy is for long stacks of which little is asked.
 class MergedView {
  public:
   /// A real place: a path ("" the root) in one of the stacked directories.
@@ -54,8 +55,15 @@ class MergedView {
   };
   static Marks marks_of(UnionForm form) { return form == UnionForm::overlay_trusted ? Marks::trusted : Marks::user; }
 
+  enum class Opening {
+    now,
+    as_needed,  ///< each directory of the stack when it is read first, by its path: for trees of a store
+  };
+  class Lazy;
+
   /// `stack`: topmost first. Throws Error where one of them can't be opened.
-  explicit MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks = Marks::any);
+  explicit MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks = Marks::any,
+                      Opening opening = Opening::now);
   /// An empty view: nothing is found in it but an empty root.
   MergedView() = default;
   MergedView(MergedView&&) noexcept;
@@ -68,17 +76,13 @@ class MergedView {
   bool empty() const { return roots_.empty(); }
   std::size_t layers() const { return roots_.size(); }
   /// Descriptor of a stacked directory.
-  int root_descriptor(std::size_t layer) const { return roots_[layer]->get(); }
+  int root_descriptor(std::size_t layer) const;
 
   /// The root directory. Its metadata is the topmost stacked directory's. nullopt: the view is empty.
   std::optional<Entry> root() const;
-  enum class Places {
-    all,
-    top,  ///< of a directory the topmost only, which is enough to know that it is there; nothing can be found in it
-  };
   /// A name in a merged directory; nullopt where it isn't there, or is hidden. Of an entry that is no directory:
   /// nullopt.
-  std::optional<Entry> lookup(const Entry& directory, std::string_view name, Places places = Places::all) const;
+  std::optional<Entry> lookup(const Entry& directory, std::string_view name) const;
   /// A relative path with '/' between names, "" for the root. Symlinks are not followed: a path through one is not
   /// there.
   std::optional<Entry> find(std::string_view path) const;
@@ -113,9 +117,34 @@ class MergedView {
   void gather(const Entry& directory, std::size_t place, int dir, const std::string& name, Slot& slot) const;
   FileDescriptor open_parent(const Place& place) const;
 
-  std::vector<std::shared_ptr<const FileDescriptor>> roots_;  // shared by below()
+  std::vector<std::shared_ptr<FileDescriptor>> roots_;  // shared by below()
   std::vector<std::string> names_;
   Marks marks_ = Marks::any;
+};
+
+/// A path in a view, one name after the other, of which no more of the stack is read than is asked for: what is there
+/// needs the layers down to the topmost that has it, not all that are merged. The view and the directory outlive it.
+class MergedView::Lazy {
+ public:
+  /// The root.
+  explicit Lazy(const MergedView& view);
+  Lazy(Lazy& directory, std::string_view name);
+  ~Lazy();
+  Lazy(const Lazy&) = delete;
+  Lazy& operator=(const Lazy&) = delete;
+
+  /// As lookup(), but not with all places of a directory. nullptr: nothing is there.
+  const Entry* get();
+
+ private:
+  const Place* place(std::size_t index);
+  bool advance();
+
+  const MergedView& view_;
+  Lazy* directory_ = nullptr;
+  std::unique_ptr<Search> search_;
+  std::size_t next_ = 0;  ///< place of the directory that is looked into next
+  std::optional<Entry> entry_;
 };
 
 }  // namespace strata::detail

@@ -30,38 +30,24 @@ void push_names(std::vector<std::string>& names, std::string_view target) {
 
 }  // namespace
 
-/// What is below a node, looked up only once it is asked for: that takes a look into each layer of the chain, and a
-/// layer of many directories asks for few of them.
+/// What is below a node, looked up only once it is asked for: a layer of many directories asks for few of them, and a
+/// chain may be long.
 class TreeBuilder::LowerDirectory {
  public:
-  LowerDirectory(const TreeBuilder& builder, const MergedView& lower) : builder_(builder), lower_(lower) {}
+  explicit LowerDirectory(const MergedView& lower) : view_(lower) { place_.emplace(lower); }
   /// Of a child of what `parent` is for.
-  LowerDirectory(LowerDirectory& parent, Id node)
-      : builder_(parent.builder_), lower_(parent.lower_), parent_(&parent), node_(node) {}
+  LowerDirectory(const TreeBuilder& builder, LowerDirectory& parent, Id node) : view_(parent.view_) {
+    if (parent.place_ && builder.may_be_below(node)) place_.emplace(*parent.place_, builder.index_.name(node));
+  }
 
-  const Low& get() {
-    if (!known_) known_ = parent_ != nullptr ? builder_.lower_child(node_, parent_->get(), lower_) : lower_.root();
-    return *known_;
-  }
-  bool is_directory() {
-    if (known_) return *known_ && (*known_)->metadata.is_directory();
-    if (!is_directory_) {
-      const Low found = parent_ != nullptr
-                            ? builder_.lower_child(node_, parent_->get(), lower_, MergedView::Places::top)
-                            : lower_.root();
-      is_directory_ = found && found->metadata.is_directory();
-    }
-    return *is_directory_;
-  }
-  const MergedView& view() const { return lower_; }
+  /// nullptr: nothing, or it is hidden by this layer. With its topmost place.
+  const MergedView::Entry* get() { return place_ ? place_->get() : nullptr; }
+  bool is_directory() { return get() != nullptr && get()->metadata.is_directory(); }
+  Attributes attributes() { return attributes_of(get()->metadata, view_.xattrs(*get())); }
 
  private:
-  const TreeBuilder& builder_;
-  const MergedView& lower_;
-  LowerDirectory* parent_ = nullptr;
-  Id node_ = LayerIndex::root;
-  std::optional<Low> known_;
-  std::optional<bool> is_directory_;
+  const MergedView& view_;
+  std::optional<MergedView::Lazy> place_;
 };
 
 void TreeBuilder::resolve(const MergedView& lower) {
@@ -73,7 +59,7 @@ void TreeBuilder::resolve(const MergedView& lower) {
     needs_.assign(index_.size(), false);
     if (!find_needs(LayerIndex::root) && pending_.empty()) return;
     std::vector<Id> symlinks;
-    LowerDirectory root(*this, lower);
+    LowerDirectory root(lower);
     find_lower_symlinks(LayerIndex::root, root, symlinks);
     if (symlinks.empty()) break;
     if (round == max_symlinks)
@@ -85,7 +71,7 @@ void TreeBuilder::resolve(const MergedView& lower) {
   link_all_lower(lower);
   needs_.assign(index_.size(), false);
   find_needs(LayerIndex::root);
-  LowerDirectory root(*this, lower);
+  LowerDirectory root(lower);
   settle(LayerIndex::root, root);
   // Once nothing can be refused any more: with link_lower, these are files that are in use.
   for (const PendingLink& link : pending_)
@@ -141,14 +127,17 @@ bool TreeBuilder::find_needs(Id node) {
   return needed;
 }
 
-/// What lower layers have at a child, given what they have at its parent. Nothing where this layer hides it.
-TreeBuilder::Low TreeBuilder::lower_child(Id child, const Low& low, const MergedView& lower,
-                                          MergedView::Places places) const {
-  const Node& c = index_[child];
-  const Node& parent = index_[c.parent];
+/// Whether this layer lets through what lower layers have at a node.
+bool TreeBuilder::may_be_below(Id node) const {
+  const Node& parent = index_[index_[node].parent];
   const bool through = parent.is_directory() || parent.kind == Kind::nothing;
-  if (!low || !low->metadata.is_directory() || c.whiteout || parent.opaque || !through) return std::nullopt;
-  return lower.lookup(*low, index_.name(child), places);
+  return through && !parent.opaque && !index_[node].whiteout;
+}
+
+/// What lower layers have at a child, given what they have at its parent. Nothing where this layer hides it.
+TreeBuilder::Low TreeBuilder::lower_child(Id child, const Low& low, const MergedView& lower) const {
+  if (!low || !low->metadata.is_directory() || !may_be_below(child)) return std::nullopt;
+  return lower.lookup(*low, index_.name(child));
 }
 
 TreeBuilder::Low TreeBuilder::lower_of(Id node, const MergedView& lower) const {
@@ -172,7 +161,7 @@ void TreeBuilder::find_lower_symlinks(Id node, LowerDirectory& low, std::vector<
   index_.for_each_child(node, [&](Id child) {
     const Node& c = index_[child];
     if (!needs_[child] || !(c.is_directory() || c.kind == Kind::nothing)) return;
-    LowerDirectory at(low, child);
+    LowerDirectory at(*this, low, child);
     const bool passed_through =
         c.kind == Kind::implied || (c.kind == Kind::nothing && (c.opaque || c.first_child != LayerIndex::none));
     if (passed_through && at.get() && at.get()->metadata.is_symlink())
@@ -500,10 +489,10 @@ void TreeBuilder::settle(Id node, LowerDirectory& low) {
     if (c.whiteout || (!c.is_directory() && (c.opaque || c.first_child != LayerIndex::none))) plain_ = false;
     if (!c.is_directory()) return;  // it replaces what is below, whether that is also hidden or not
     c.opaque = c.opaque || c.whiteout;
-    LowerDirectory at(low, child);
+    LowerDirectory at(*this, low, child);
     if (c.kind == Kind::implied) {
       if (at.is_directory()) {
-        set_attributes(child, attributes_of(at.get()->metadata, low.view().xattrs(*at.get())));
+        set_attributes(child, at.attributes());
         depends_ = true;
       } else if (c.needed) {
         throw_error(errc::bad_archive, "place entries in", quoted(index_.path(child)),
@@ -529,7 +518,7 @@ void TreeBuilder::settle_marks(Id node, bool parent_opaque, LowerDirectory& low)
     index_.detach(node);
     return;
   }
-  LowerDirectory at(low, node);
+  LowerDirectory at(*this, low, node);
   if (!at.is_directory()) {
     if (!parent_opaque) depends_ = true;
     plain_ = false;
@@ -537,7 +526,7 @@ void TreeBuilder::settle_marks(Id node, bool parent_opaque, LowerDirectory& low)
     return;
   }
   make_implied(node);
-  set_attributes(node, attributes_of(at.get()->metadata, low.view().xattrs(*at.get())));
+  set_attributes(node, at.attributes());
   depends_ = true;
   settle(node, at);
   // Marks that hid nothing may have been all that it had.
