@@ -49,15 +49,19 @@ bool same_content(const Seen& a, const Seen& b, const std::stop_token& stop) {
   // The time of an inode's last change can't be set: an inode that has it still (in a snapshot, on another device) is
   // unchanged.
   if (p.inode == q.inode && (p.device == q.device || p.ctime == q.ctime)) return true;
-  std::vector<std::byte> left(piece), right(piece);
-  for (std::uint64_t offset = 0;;) {
+  if (p.size != q.size) return false;
+  // One for all of a thread's files, most of which are small.
+  thread_local std::vector<std::byte> left(piece), right(piece);
+  for (std::uint64_t offset = 0; offset < p.size;) {
     if (stop.stop_requested()) throw_error(errc::cancelled, "compare", quoted(a.view.shown(a.entry)));
-    const std::size_t n = read_at(x.get(), left.data(), piece, offset, a);
-    if (n != read_at(y.get(), right.data(), piece, offset, b)) return false;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece, p.size - offset));
+    const std::size_t n = read_at(x.get(), left.data(), size, offset, a);
+    if (n != read_at(y.get(), right.data(), size, offset, b)) return false;
     if (std::memcmp(left.data(), right.data(), n) != 0) return false;
-    if (n < piece) return true;
+    if (n < size) break;  // both were cut meanwhile
     offset += n;
   }
+  return true;
 }
 
 }  // namespace strata::detail

@@ -34,11 +34,32 @@ class DigestingSink final : public ByteSink {
   std::uint64_t size_ = 0;
 };
 
+/// Puts the writer's many small pieces together.
+class BufferingSink final : public ByteSink {
+ public:
+  explicit BufferingSink(ByteSink& next) : next_(next) { buffer_.reserve(size); }
+  void write(std::span<const std::byte> bytes) override {
+    if (buffer_.size() + bytes.size() > size) flush();
+    if (bytes.size() >= size) return next_.write(bytes);
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  }
+  void finish() override { flush(); }
+
+ private:
+  void flush() {
+    if (!buffer_.empty()) next_.write(buffer_);
+    buffer_.clear();
+  }
+  static constexpr std::size_t size = 64U << 10;
+  ByteSink& next_;
+  std::vector<std::byte> buffer_;
+};
+
 /// The way of a layer: tar, diff id, codec, blob digest, the caller's sink.
 class LayerSink final : public detail::ChangeSink {
  public:
   LayerSink(const HashPolicy& hash, const CompressionPolicy& codec, ByteSink& sink)
-      : blob_(hash, sink), encoder_(codec.encode(blob_)), tar_(hash, *encoder_), writer_(tar_) {}
+      : blob_(hash, sink), encoder_(codec.encode(blob_)), tar_(hash, *encoder_), buffer_(tar_), writer_(buffer_) {}
 
   void add(const TarEntry& entry) override {
     writer_.add(entry);
@@ -53,6 +74,7 @@ class LayerSink final : public detail::ChangeSink {
 
   void finish(DiffResult& result) {
     writer_.finish();
+    buffer_.finish();
     encoder_->finish();
     result.diff_id = tar_.digest();
     result.blob = blob_.digest();
@@ -69,6 +91,7 @@ class LayerSink final : public detail::ChangeSink {
   DigestingSink blob_;
   std::unique_ptr<ByteSink> encoder_;
   DigestingSink tar_;
+  BufferingSink buffer_;
   TarWriter writer_;
   std::uint64_t entries_ = 0;
 };

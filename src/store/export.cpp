@@ -1,25 +1,25 @@
 #include <strata/error.hpp>
 
 #include "store/operations.hpp"
+#include "stream/read_ahead.hpp"
 #include "tree/directory.hpp"
 #include "tree/recipe.hpp"
-
-#include <vector>
 
 namespace strata::detail {
 
 std::uint64_t export_layer(const StoreCore& core, const Digest& id, ByteSink& sink, const Control& control) {
   const Layer layer = core.get(id);
   const FileDescriptor tree = open_directory(core.tree_directory(layer.tree()));
-  RecipeSource tar(tree.get());
+  RecipeSource recipe(tree.get());
   AnyHash hash = core.hash().start();
-  std::vector<std::byte> buffer(128U << 10);
+  const auto digest = [&hash](std::span<const std::byte> bytes) { hash.update(bytes); };
   Progress progress{.phase = Progress::Phase::writing, .total_bytes = layer.tar_size};
-  while (const std::size_t n = tar.read(buffer)) {
+  // Reading, digesting and writing beside each other.
+  ReadAhead tar(recipe, digest);
+  for (Block block = tar.next_block(); !block.bytes.empty(); block = tar.next_block()) {
     if (control.stop.stop_requested()) throw_error(errc::cancelled, "export", id.to_string());
-    hash.update(std::span(buffer).first(n));
-    sink.write(std::span(buffer).first(n));
-    progress.bytes = progress.tar_bytes += n;
+    sink.write(block.bytes);
+    progress.bytes = progress.tar_bytes += block.bytes.size();
     if (control.observer) control.observer(progress);
   }
   if (const Digest diff_id = hash.finish(); diff_id != layer.diff_id())

@@ -4,10 +4,13 @@
 #include "store/operations.hpp"
 #include "store/tree_entries.hpp"
 #include "store/tree_record.hpp"
+#include "stream/read_ahead.hpp"
 #include "tree/directory.hpp"
 #include "tree/entry_path.hpp"
 #include "tree/recipe.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -15,25 +18,21 @@ namespace strata::detail {
 
 namespace {
 
-/// Shows all that goes by to a hash. A recipe is believed no more bytes than the layer tar has: where a file is
-/// missing, there are as many zeros as it says.
-class Digesting final : public ByteSource {
+/// A recipe is believed no more bytes than the layer tar has: where a file is missing, there are as many zeros as it
+/// says.
+class Bounded final : public ByteSource {
  public:
-  Digesting(ByteSource& inner, AnyHash running, std::uint64_t size)
-      : from_(inner), hash_(std::move(running)), left_(size) {}
+  Bounded(ByteSource& inner, std::uint64_t size) : from_(inner), left_(size) {}
   std::size_t read(std::span<std::byte> into) override {
     const std::size_t n = from_.read(into);
     if (n > left_)
       throw_error(errc::damaged, "read", "the recipe of a tree", "it gives more bytes than the layer tar had");
     left_ -= n;
-    hash_.update(into.first(n));
     return n;
   }
-  Digest finish() { return hash_.finish(); }
 
  private:
   ByteSource& from_;
-  AnyHash hash_;
   std::uint64_t left_;
 };
 
@@ -104,9 +103,30 @@ class Verification {
   /// Reads the tar that the tree and its recipe make. Content that has changed is noticed on the way, its digest at the
   /// end.
   void read_tar(bool says_all) {
-    RecipeSource source(tree_.get(), [this](const std::string& path, const std::string& what) { damaged(path, what); });
-    Digesting digesting(source, core_.hash().start(), layer_.tar_size);
-    TarReader reader(digesting);
+    std::vector<Damage> found;
+    RecipeSource source(tree_.get(), [&found](const std::string& path, const std::string& what) {
+      found.push_back({path, what});
+    });
+    Bounded bounded(source, layer_.tar_size);
+    AnyHash hash = core_.hash().start();
+    const auto digest = [&hash](std::span<const std::byte> bytes) { hash.update(bytes); };
+    // What was found is there to be told also where the reading ends early; its thread has ended by then.
+    const auto tell = [&] { std::ranges::move(found, std::back_inserter(result_.damages)); };
+    try {
+      ReadAhead ahead(bounded, digest);
+      read_entries(ahead, says_all);
+    } catch (...) {
+      tell();
+      throw;
+    }
+    tell();
+    if (const Digest diff_id = hash.finish(); diff_id != layer_.diff_id())
+      damaged("", "the layer tar that the tree gives has the digest " + diff_id.to_string() + " instead of " +
+                      layer_.diff_id().to_string());
+  }
+
+  void read_entries(ByteSource& tar, bool says_all) {
+    TarReader reader(tar);
     Progress progress{.phase = Progress::Phase::verifying, .total_bytes = layer_.tar_size};
     while (const TarEntry* entry = reader.next()) {
       check_stop();
@@ -114,10 +134,6 @@ class Verification {
       progress.bytes = progress.tar_bytes = reader.offset();
       if (++progress.entries % 256 == 0 && control_.observer) control_.observer(progress);
     }
-    const Digest diff_id = digesting.finish();
-    if (diff_id != layer_.diff_id())
-      damaged("", "the layer tar that the tree gives has the digest " + diff_id.to_string() + " instead of " +
-                      layer_.diff_id().to_string());
   }
 
   /// An entry of the layer tar, of one that says all.

@@ -358,8 +358,8 @@ bool MergedView::Lazy::advance() {
 
 FileDescriptor MergedView::open_data(const Entry& file) const {
   const Place& place = file.data;
-  FileDescriptor fd =
-      open_beneath(root_descriptor(place.layer), place.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, names_[place.layer]);
+  FileDescriptor fd = open_beneath(parent_descriptor(place), leaf_of(place.path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+                                   names_[place.layer]);
   if (!stat_of(fd.get()).is_file())
     throw_error(errc::in_use, "read", quoted(shown_path(names_[place.layer], place.path)),
                 "it was replaced by something that is no file");
@@ -368,16 +368,15 @@ FileDescriptor MergedView::open_data(const Entry& file) const {
 
 std::string MergedView::link_target(const Entry& symlink) const {
   const Place& place = symlink.top();
-  const FileDescriptor dir = open_parent(place);
-  return read_link(dir.get(), leaf_of(place.path), shown_path(names_[place.layer], parent_of(place.path)));
+  return read_link(parent_descriptor(place), leaf_of(place.path),
+                   shown_path(names_[place.layer], parent_of(place.path)));
 }
 
 Xattrs MergedView::xattrs(const Entry& entry) const {
   const Place& place = entry.top();
-  const FileDescriptor dir = open_parent(place);
   Xattrs shown_ones;
-  for (auto& [name, value] :
-       read_xattrs(dir.get(), leaf_of(place.path), shown_path(names_[place.layer], parent_of(place.path)))) {
+  for (auto& [name, value] : read_xattrs(parent_descriptor(place), leaf_of(place.path),
+                                         shown_path(names_[place.layer], parent_of(place.path)))) {
     const std::string_view mark = mark_name(name);
     if (mark.empty()) {
       shown_ones.emplace(name, std::move(value));
@@ -391,18 +390,27 @@ Xattrs MergedView::xattrs(const Entry& entry) const {
 
 std::optional<std::string> MergedView::mark(const Entry& entry, std::string_view name) const {
   const Place& place = entry.top();
-  const FileDescriptor dir = open_parent(place);
+  const int dir = parent_descriptor(place);
   for (const std::string_view prefix : {trusted_prefix, user_prefix}) {
     const std::string attribute = std::string(prefix).append(name);
     if (mark_name(attribute).empty()) continue;
-    if (auto value = read_xattr(dir.get(), leaf_of(place.path), attribute, names_[place.layer])) return value;
+    if (auto value = read_xattr(dir, leaf_of(place.path), attribute, names_[place.layer])) return value;
   }
   return std::nullopt;
 }
 
-FileDescriptor MergedView::open_parent(const Place& place) const {
-  return open_beneath(root_descriptor(place.layer), parent_of(place.path), O_PATH | O_DIRECTORY | O_NOFOLLOW,
-                      names_[place.layer]);
+/// Valid until the next call.
+int MergedView::parent_descriptor(const Place& place) const {
+  const std::string_view path = parent_of(place.path);
+  if (path.empty()) return root_descriptor(place.layer);
+  if (!parent_.fd || parent_.layer != place.layer || parent_.path != path) {
+    parent_.fd.reset();
+    parent_.fd =
+        open_beneath(root_descriptor(place.layer), path, O_PATH | O_DIRECTORY | O_NOFOLLOW, names_[place.layer]);
+    parent_.layer = place.layer;
+    parent_.path = path;
+  }
+  return parent_.fd.get();
 }
 
 std::string MergedView::shown(const Entry& entry) const {

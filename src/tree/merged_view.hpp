@@ -25,7 +25,8 @@
 
 namespace strata::detail {
 
-/// Not thread safe. Holds one descriptor for each directory of the stack; opens others only while a call lasts.
+/// Not thread safe. Holds one descriptor for each directory of the stack and one of the directory that was read last;
+/// opens others only while a call lasts.
 /// Lookups read all that is merged; MergedView::Lazy is for long stacks of which little is asked.
 class MergedView {
  public:
@@ -115,11 +116,19 @@ class MergedView {
   void search_below(const std::vector<Place>& parents, std::size_t from, Search& search,
                     std::optional<Entry>& found) const;
   void gather(const Entry& directory, std::size_t place, int dir, const std::string& name, Slot& slot) const;
-  FileDescriptor open_parent(const Place& place) const;
+  int parent_descriptor(const Place& place) const;
 
   std::vector<std::shared_ptr<FileDescriptor>> roots_;  // shared by below()
   std::vector<std::string> names_;
   Marks marks_ = Marks::any;
+
+  /// The directory of the place that was asked for last: most come one after the other from the same.
+  struct Parent {
+    std::size_t layer = 0;
+    std::string path;
+    FileDescriptor fd;
+  };
+  mutable Parent parent_;
 };
 
 /// A path in a view, one name after the other, of which no more of the stack is read than is asked for: what is there

@@ -96,7 +96,6 @@ run 2
 run 2 nonsense && check "names the command" grep -q "'nonsense'" err
 run 2 --root '' list
 run 2 import
-run 2 import a b
 run 2 list --nonsense
 run 2 show
 run 2 export x --compress lzma
@@ -157,6 +156,22 @@ app_diff=sha256:$(sha256sum <app.tar | cut -d' ' -f1)
 app=sha256:$(printf %s "$base $app_diff" | sha256sum | cut -d' ' -f1)
 run 0 import app.tar --parent "${base:7:12}" && check "the chain id of a child" same "$(out)" "$app"
 refused "an unknown parent" import app.tar --parent sha256:"$(printf '%064d' 0)"
+mkdir -p top && echo three >top/three && pack top >top.tar
+top=sha256:$(printf %s "$app sha256:$(sha256sum <top.tar | cut -d' ' -f1)" | sha256sum | cut -d' ' -f1)
+"$layerctl" --root chain --durability none import base.tar.gz app.tar top.tar >out 2>err
+check "a chain in one go" same "$(xargs <out)" "$base $app $top"
+"$layerctl" --root chain --json import base.tar app.tar >out 2>err
+check "as JSON a list" same "$(jq -r '.[] | .id, .existed' out | xargs)" "$base true $app true"
+for bad in "base.tar nothing.tar" "base.tar app.tar --diff-id $app_diff"; do
+  # shellcheck disable=SC2086
+  run 1 import $bad
+done
+head -c 1500 app.tar >cut.tar
+"$layerctl" --root cut import base.tar cut.tar top.tar >out 2>err
+check "what is below a broken layer is stored, nothing above it" test $? = 1 -a "$(wc -l <err)" = 1 -a \
+  "$("$layerctl" --root cut list --json | jq -r '.[].id')" = "$base" -a ! -s out
+check "and no draft is left" same "$(ls cut/staging)" ""
+rm -rf chain cut
 
 section "list, show, history"
 run 0 list && check "two layers, short ids" same "$(awk 'NR > 1 {print $1}' out | sort | xargs)" \
