@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 #include <strata/whiteout.hpp>
 
+#include "tree/file_type.hpp"
 #include "tree/mapped_ids.hpp"
 
 #include <algorithm>
@@ -12,23 +13,6 @@ namespace {
 
 constexpr std::uint64_t progress_step = 1 << 18;
 constexpr std::size_t piece = 1 << 17;
-
-TarType type_of(mode_t mode) {
-  switch (mode & S_IFMT) {
-    case S_IFDIR:
-      return TarType::directory;
-    case S_IFLNK:
-      return TarType::symlink;
-    case S_IFCHR:
-      return TarType::character;
-    case S_IFBLK:
-      return TarType::block;
-    case S_IFIFO:
-      return TarType::fifo;
-    default:
-      return TarType::file;
-  }
-}
 
 }  // namespace
 

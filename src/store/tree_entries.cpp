@@ -6,6 +6,7 @@
 #include <strata/tar.hpp>
 
 #include "tree/directory.hpp"
+#include "tree/file_type.hpp"
 
 #include <map>
 #include <set>
@@ -15,23 +16,6 @@ namespace strata::detail {
 namespace {
 
 constexpr std::size_t checksum_size = 8;
-
-TarType type_of(mode_t mode) {
-  switch (mode & S_IFMT) {
-    case S_IFDIR:
-      return TarType::directory;
-    case S_IFLNK:
-      return TarType::symlink;
-    case S_IFCHR:
-      return TarType::character;
-    case S_IFBLK:
-      return TarType::block;
-    case S_IFIFO:
-      return TarType::fifo;
-    default:
-      return TarType::file;
-  }
-}
 
 class Writer {
  public:

@@ -7,6 +7,7 @@
 #include "stream/read_ahead.hpp"
 #include "tree/directory.hpp"
 #include "tree/entry_path.hpp"
+#include "tree/file_type.hpp"
 #include "tree/recipe.hpp"
 
 #include <algorithm>
@@ -235,7 +236,7 @@ class Verification {
       return;
     }
     if (want.type == TarType::hardlink) return;  // the file that it links to says what it is
-    if (type_of(want.type) != (found.mode & S_IFMT)) return damaged(path, "it has become something else");
+    if (type_bits(want.type) != (found.mode & S_IFMT)) return damaged(path, "it has become something else");
     if (want.described) compare_attributes(path, found, want);
     if (want.type == TarType::symlink && read_link(dir, name, path) != want.link)
       damaged(path, "its target has changed");
@@ -283,22 +284,6 @@ class Verification {
       damaged(path, "it is no longer one file with " + quoted(want.link));
   }
 
-  static mode_t type_of(TarType type) {
-    switch (type) {
-      case TarType::directory:
-        return S_IFDIR;
-      case TarType::symlink:
-        return S_IFLNK;
-      case TarType::character:
-        return S_IFCHR;
-      case TarType::block:
-        return S_IFBLK;
-      case TarType::fifo:
-        return S_IFIFO;
-      default:
-        return S_IFREG;
-    }
-  }
   static std::string octal(std::uint32_t mode) {
     char text[16];
     std::snprintf(text, sizeof text, "%04o", mode);

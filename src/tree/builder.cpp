@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 #include <strata/whiteout.hpp>
 
+#include "tree/file_type.hpp"
 #include "tree/mapped_ids.hpp"
 
 #include <algorithm>
@@ -12,21 +13,6 @@ namespace strata::detail {
 namespace {
 
 constexpr int max_symlinks = 40;  // as the kernel's own limit
-
-mode_t type_bits(TarType type) {
-  switch (type) {
-    case TarType::character:
-      return S_IFCHR;
-    case TarType::block:
-      return S_IFBLK;
-    case TarType::fifo:
-      return S_IFIFO;
-    case TarType::symlink:
-      return S_IFLNK;
-    default:
-      return S_IFREG;
-  }
-}
 
 /// What attributes that are kept until the end take, about: a map's node is five words and two strings.
 std::uint64_t memory_of(const Attributes& attributes) {
