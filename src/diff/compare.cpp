@@ -22,6 +22,13 @@ std::size_t read_at(int fd, std::byte* into, std::size_t size, std::uint64_t off
   return done;
 }
 
+/// Whether nothing of an inode was changed since both were one. The time of its last change can't be set: an inode that
+/// has it still (in a snapshot, through another mount) is as it was. Whole seconds are a filesystem's that has no more,
+/// and could meet by chance.
+bool untouched(const Metadata& a, const Metadata& b) {
+  return a.inode == b.inode && (a.device == b.device || (a.ctime == b.ctime && a.ctime.nanoseconds != 0));
+}
+
 }  // namespace
 
 bool is_layer_xattr(std::string_view name) { return !is_overlay_xattr(name) && name != "security.selinux"; }
@@ -38,17 +45,18 @@ bool same_attributes(const Seen& a, const Seen& b) {
   if (x.mode != y.mode || x.uid != y.uid || x.gid != y.gid || x.mtime != y.mtime) return false;
   if (x.is_file() && x.size != y.size) return false;
   if ((S_ISCHR(x.mode) || S_ISBLK(x.mode)) && x.rdev != y.rdev) return false;
-  if (x.device == y.device && x.inode == y.inode) return true;
+  if (untouched(x, y)) return true;
   if (x.is_symlink() && a.view.link_target(a.entry) != b.view.link_target(b.entry)) return false;
   return layer_xattrs(a) == layer_xattrs(b);
 }
 
 bool same_content(const Seen& a, const Seen& b, const std::stop_token& stop) {
+  // Of a metacopy file, the inode that was looked at isn't the one that has the content.
+  const bool own_data = a.entry.data == a.entry.top() && b.entry.data == b.entry.top();
+  if (own_data && untouched(a.entry.metadata, b.entry.metadata)) return true;
   const FileDescriptor x = a.view.open_data(a.entry), y = b.view.open_data(b.entry);
   const Metadata p = stat_of(x.get(), a.view.shown(a.entry)), q = stat_of(y.get(), b.view.shown(b.entry));
-  // The time of an inode's last change can't be set: an inode that has it still (in a snapshot, on another device) is
-  // unchanged.
-  if (p.inode == q.inode && (p.device == q.device || p.ctime == q.ctime)) return true;
+  if (untouched(p, q)) return true;
   if (p.size != q.size) return false;
   // One for all of a thread's files, most of which are small.
   thread_local std::vector<std::byte> left(piece), right(piece);

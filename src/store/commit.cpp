@@ -108,7 +108,10 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
     const Digest diff_id = sink.finish();
     layer.tar_size = layer.blob_size = sink.tar_size();
     layer.blob = diff_id;
-    result.existed = draft.publish(parent, diff_id, options.control);
+    draft.settle(parent, core.lowers(parent), diff_id, options.control);
+    LayerDraft* const one[] = {&draft};
+    LayerDraft::place(core, one);
+    result.existed = draft.existed();
   });
   static_cast<Layer&>(result) = core.get(layer.id);
   return result;

@@ -10,10 +10,13 @@
 #include <cctype>
 #include <condition_variable>
 #include <exception>
+#include <iterator>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace strata::detail {
 
@@ -49,18 +52,18 @@ std::optional<Layer> parent_of(const StoreCore& core, const ImportOptions& optio
   return options.parent ? std::optional(core.get(*options.parent)) : std::nullopt;
 }
 
-/// One import. Reading needs no parent, so layers of a chain can do it at the same time; publishing does.
+/// One import. Reading needs no parent, so layers of a chain can do it at the same time; settling does.
 class Import {
  public:
-  Import(const StoreCore& core, ByteSource& source, const ImportOptions& options)
+  Import(const StoreCore& core, ByteSource& source, ImportOptions options)
       : core_(core),
-        options_(options),
-        draft_(core, options.conformance, options.owners, options.budget, result_.report),
+        options_(std::move(options)),
+        draft_(core, options_.conformance, options_.owners, options_.budget, result_.report),
         stream_(source, core.hash(), core.codecs(), options_.control, options_.budget) {
     Layer& layer = draft_.layer();
-    layer.created = options.created.empty() ? now_rfc3339() : options.created;
-    layer.author = options.author;
-    layer.comment = options.comment;
+    layer.created = options_.created.empty() ? now_rfc3339() : options_.created;
+    layer.author = options_.author;
+    layer.comment = options_.comment;
   }
 
   /// In a thread whose umask is zero, if `umask_is_zero`. With `known`, there is nothing to extract: the stream is only
@@ -76,14 +79,20 @@ class Import {
     layer.blob_size = read.blob_size;
   }
 
-  ImportedLayer publish(const std::optional<Layer>& parent) {
-    if (!known_) {
-      result_.existed = draft_.publish(parent, diff_id_, options_.control);
-    } else if (!draft_.publish_known(parent, diff_id_, options_.control, result_.existed)) {
-      // What makes it known can be removed while the stream is read; then it must be given again.
+  /// All but putting it in place; `lowers`: the trees of the parent's chain, topmost first.
+  void settle(const std::optional<Layer>& parent, const std::vector<boost::filesystem::path>& lowers) {
+    if (!known_) return draft_.settle(parent, lowers, diff_id_, options_.control);
+    // What makes it known can be removed while the stream is read; then it must be given again.
+    if (!draft_.settle_known(parent, diff_id_, options_.control))
       throw_error(errc::not_found, "store the layer", stream_.name(), "the tree that it shares was removed meanwhile",
                   "import it again");
-    }
+  }
+
+  LayerDraft& draft() { return draft_; }
+
+  /// Once it is in place.
+  ImportedLayer result() {
+    result_.existed = draft_.existed();
     static_cast<Layer&>(result_) = result_.existed ? core_.get(draft_.layer().id) : draft_.layer();
     return std::move(result_);
   }
@@ -108,7 +117,7 @@ class Import {
   }
 
   const StoreCore& core_;
-  const ImportOptions& options_;
+  const ImportOptions options_;
   ImportedLayer result_;
   LayerDraft draft_;
   LayerStream stream_;
@@ -116,7 +125,7 @@ class Import {
   Digest diff_id_;
 };
 
-/// Layers that are read at the same time, and wait for each other to be published in their order.
+/// Layers that are read at the same time, and settled and placed in their order.
 class ChainImport {
  public:
   /// A large layer has threads of its own, for four processors: reading more of them at once takes memory, not less
@@ -124,10 +133,10 @@ class ChainImport {
   ChainImport(const StoreCore& core, std::span<const LayerInput> layers)
       : core_(core),
         layers_(layers),
-        parent_(parent_of(core, layers.front().options)),
-        results_(layers.size()),
         stops_(layers.size()),
-        room_for_large_(std::max(1U, std::thread::hardware_concurrency() / 4)) {}
+        room_for_large_(std::max(1U, std::thread::hardware_concurrency() / 4)),
+        placed_(parent_of(core, layers.front().options)),
+        parent_(placed_) {}
 
   /// What each of several threads does until there is no layer left to begin with.
   void run(bool umask_is_zero) {
@@ -141,10 +150,9 @@ class ChainImport {
   }
 
   std::vector<ImportedLayer> finish() {
+    if (!unplaced_.empty()) place();  // what is below a failure
     if (failure_) std::rethrow_exception(failure_);
-    std::vector<ImportedLayer> all;
-    for (std::optional<ImportedLayer>& result : results_) all.push_back(*std::move(result));
-    return all;
+    return std::move(results_);
   }
 
  private:
@@ -183,18 +191,43 @@ class ChainImport {
     // A failure below ends what is above, whose own stop token goes on to count.
     const std::stop_callback forward(options.control.stop, [this, i] { stops_[i].request_stop(); });
     options.control.stop = stops_[i].get_token();
-    Import one(core_, layers_[i].source, options);
-    read(i, one, umask_is_zero);
-    std::unique_lock hold(mutex_);
-    turn_.wait(hold, [&] { return published_ == i || failed_before(i); });
-    if (failed_before(i)) return;
-    const std::optional<Layer> parent = i == 0 ? parent_ : std::optional<Layer>(*results_[i - 1]);
-    hold.unlock();
-    ImportedLayer result = one.publish(parent);
-    hold.lock();
-    results_[i] = std::move(result);
-    ++published_;
+    auto one = std::make_unique<Import>(core_, layers_[i].source, std::move(options));
+    read(i, *one, umask_is_zero);
+    {
+      std::unique_lock hold(mutex_);
+      turn_.wait(hold, [&] { return settled_ == i || failed_before(i); });
+      if (failed_before(i)) return;
+    }
+    // From here on this thread is the only one, until it gives the turn away.
+    one->settle(parent_, lowers());
+    parent_ = one->draft().layer();
+    unplaced_bytes_ += parent_->tar_size;
+    unplaced_.push_back(std::move(one));
+    if (core_.durability() == Durability::none || unplaced_.size() == most_unplaced ||
+        unplaced_bytes_ >= most_unplaced_bytes || i + 1 == layers_.size())
+      place();
+    const std::lock_guard hold(mutex_);
+    ++settled_;
     turn_.notify_all();
+  }
+
+  /// The trees of the chain so far, topmost first.
+  std::vector<boost::filesystem::path> lowers() const {
+    std::vector<boost::filesystem::path> paths;
+    for (auto one = unplaced_.rbegin(); one != unplaced_.rend(); ++one) paths.push_back((*one)->draft().tree_path());
+    if (placed_) std::ranges::copy(core_.lowers(*placed_), std::back_inserter(paths));
+    return paths;
+  }
+
+  /// Puts those in place that are settled, with one sync for all of them.
+  void place() {
+    const std::vector<std::unique_ptr<Import>> settled = std::exchange(unplaced_, {});
+    unplaced_bytes_ = 0;
+    std::vector<LayerDraft*> drafts;
+    for (const auto& one : settled) drafts.push_back(&one->draft());
+    LayerDraft::place(core_, drafts);
+    for (const auto& one : settled) results_.push_back(one->result());
+    placed_ = parent_;
   }
 
   bool failed_before(std::size_t i) const { return failure_ && failed_at_ < i; }
@@ -210,15 +243,22 @@ class ChainImport {
 
   const StoreCore& core_;
   std::span<const LayerInput> layers_;
-  std::optional<Layer> parent_;  ///< of the first
-  std::vector<std::optional<ImportedLayer>> results_;
   std::vector<std::stop_source> stops_;
   std::mutex mutex_;
   std::condition_variable turn_;
   std::size_t next_ = 0;
-  std::size_t published_ = 0;
+  std::size_t settled_ = 0;
   std::size_t large_ = 0;  ///< that are being read
   std::size_t room_for_large_;
+
+  // Of whose turn it is.
+  static constexpr std::size_t most_unplaced = 32;  // each holds some descriptors
+  static constexpr std::uint64_t most_unplaced_bytes = 64U << 20;
+  std::optional<Layer> placed_;  ///< the topmost layer that is in place
+  std::optional<Layer> parent_;  ///< the topmost that is settled
+  std::vector<std::unique_ptr<Import>> unplaced_;
+  std::uint64_t unplaced_bytes_ = 0;
+  std::vector<ImportedLayer> results_;
   std::exception_ptr failure_;
   std::size_t failed_at_ = 0;
 };
@@ -232,12 +272,13 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
   Import one(core, source, options);
   const bool stored =
       options.expected_diff_id && core.find(chain_id(options.parent, *options.expected_diff_id)).has_value();
-  ImportedLayer result;
   with_zero_umask([&](bool umask_is_zero) {
     one.read(umask_is_zero, stored);
-    result = one.publish(parent);
+    one.settle(parent, parent ? core.lowers(*parent) : std::vector<boost::filesystem::path>());
+    LayerDraft* const draft[] = {&one.draft()};
+    LayerDraft::place(core, draft);
   });
-  return result;
+  return one.result();
 }
 
 std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const LayerInput> layers) {

@@ -5,6 +5,9 @@
 #include "base/files.hpp"
 #include "store/tree_entries.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace strata::detail {
 
 namespace {
@@ -71,14 +74,16 @@ void LayerDraft::settle_tree(const Digest& key, bool root_listed) {
   layer_.root_tree = root_listed ? static_cast<int>(layer_.trees.size()) - 1 : parent_ ? parent_->root_tree : -1;
 }
 
-bool LayerDraft::publish(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control) {
+void LayerDraft::settle(const std::optional<Layer>& parent, const std::vector<boost::filesystem::path>& lowers,
+                        const Digest& diff_id, const Control& control) {
   name_layer(parent, diff_id);
   tell(control, Progress::Phase::resolving, layer_);
-  if (core_.find(layer_.id)) return true;
+  existed_ = find_stored();
+  if (existed_) return;
   const bool self_contained = builder_->self_contained();
-  builder_->resolve(
-      parent_ ? MergedView(core_.lowers(*parent_), MergedView::marks_of(core_.form()), MergedView::Opening::as_needed)
-              : MergedView());
+  builder_->resolve(lowers.empty()
+                        ? MergedView()
+                        : MergedView(lowers, MergedView::marks_of(core_.form()), MergedView::Opening::as_needed));
   const bool resolved = builder_->depends_on_lower();
   const Digest key = resolved ? resolved_tree_key(core_, layer_.parent, diff_id) : diff_id;
   settle_tree(key, builder_->root_listed());
@@ -102,14 +107,26 @@ bool LayerDraft::publish(const std::optional<Layer>& parent, const Digest& diff_
     write_small_file(tree_.get(), "missing", encode_moved(missing));
   }
   (void)sys::unlinkat(tree_.get(), "kept", AT_REMOVEDIR);  // stays where something is in it
-  return place_record(control);
+  // Others may settle before this one is placed: what they don't need goes.
+  builder_.reset();
+  recipe_.reset();
+  recipe_file_.reset();
+  fs_.reset();
+  kept_.reset();
+  write_record(control);
 }
 
-bool LayerDraft::publish_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control,
-                               bool& existed) {
+/// Whether the layer is there already; then it is that one.
+bool LayerDraft::find_stored() {
+  std::optional<Layer> stored = core_.find(layer_.id);
+  if (stored) layer_ = *std::move(stored);
+  return stored.has_value();
+}
+
+bool LayerDraft::settle_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control) {
   name_layer(parent, diff_id);
-  existed = core_.find(layer_.id).has_value();
-  if (existed) return true;
+  existed_ = find_stored();
+  if (existed_) return true;
   const FileDescriptor tree =
       try_open_beneath(core_.root_descriptor(), place_of("trees", diff_id), O_RDONLY | O_DIRECTORY);
   const auto record = tree ? find_tree_record(tree.get()) : std::nullopt;
@@ -117,42 +134,56 @@ bool LayerDraft::publish_known(const std::optional<Layer>& parent, const Digest&
   settle_tree(diff_id, record->root_listed);
   layer_.size = record->size;
   layer_.entries = record->entries;
-  existed = place_record(control);
+  write_record(control);
   return true;
 }
 
-/// The record goes in last: it is what makes the layer exist. The draft's note names the tree meanwhile, so that a
-/// sweep finds a tree that no layer came to use.
-bool LayerDraft::place_record(const Control& control) {
+/// The draft's note names the tree, so that a sweep finds one that was put in place and no layer came to use.
+void LayerDraft::write_record(const Control& control) {
   const int dir = draft_.descriptor();
-  const Digest& key = layer_.tree();
   make_directory(dir, "layer");
   const FileDescriptor layer = open_child(dir, "layer");
   write_small_file(layer.get(), "metadata.json", to_json(layer_));
-  write_small_file(dir, "orphan", key.to_string());
+  write_small_file(dir, "orphan", layer_.tree().to_string());
   tell(control, Progress::Phase::syncing, layer_);
-  draft_.sync();
-  tell(control, Progress::Phase::publishing, layer_);
-  const Lock placing = core_.lock(Lock::Kind::shared);
+}
+
+boost::filesystem::path LayerDraft::tree_path() const {
+  return (existed_ || !tree_ ? core_.tree_directory(layer_.tree()) : draft_.path() / "tree") / "fs";
+}
+
+void LayerDraft::check_needs() const {
   if (layer_.parent && !try_stat(core_.root_descriptor(), place_of("layers", *layer_.parent)))
     throw_error(errc::not_found, "store the layer", layer_.id.to_string(),
                 "its parent " + layer_.parent->to_string() + " was removed meanwhile");
-  const auto sync_room = [&](const char* room) {
-    if (core_.durability() == Durability::none) return;
-    const std::string path = std::string(room) + "/" + std::string(key.algorithm());
-    sync_directory(open_beneath(core_.root_descriptor(), path, O_RDONLY | O_DIRECTORY).get(), path);
-  };
-  if (tree_) {
-    draft_.publish("tree", place_of("trees", key));
-    sync_room("trees");  // before the record appears, so that no power cut leaves a record without its tree
-  } else if (!try_stat(core_.root_descriptor(), place_of("trees", key))) {
+  if (!tree_ && !try_stat(core_.root_descriptor(), place_of("trees", layer_.tree())))
     throw_error(errc::not_found, "store the layer", layer_.id.to_string(), "its tree was removed meanwhile",
                 "import it again");
+}
+
+/// The records go in last, after their trees are there for good: they are what makes the layers exist. A record is in
+/// the same directory as its parent's and renamed after it, so no journal has it without.
+void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> drafts) {
+  std::vector<LayerDraft*> fresh;
+  std::ranges::copy_if(drafts, std::back_inserter(fresh), [](const LayerDraft* draft) { return !draft->existed_; });
+  if (fresh.empty()) return;
+  fresh.front()->draft_.sync();  // all that is in the filesystem
+  const Lock placing = core.lock(Lock::Kind::shared);
+  const auto sync_room = [&](const char* room) {
+    if (core.durability() == Durability::none) return;
+    const std::string path = std::string(room) + "/" + std::string(core.hash().name);
+    sync_directory(open_beneath(core.root_descriptor(), path, O_RDONLY | O_DIRECTORY).get(), path);
+  };
+  for (const LayerDraft* draft : fresh)
+    if (draft->tree_) draft->draft_.publish("tree", place_of("trees", draft->layer_.tree()));
+  sync_room("trees");
+  for (LayerDraft* draft : fresh) {
+    draft->check_needs();
+    draft->existed_ = !draft->draft_.publish("layer", place_of("layers", draft->layer_.id));
   }
-  const bool placed = draft_.publish("layer", place_of("layers", layer_.id));
   sync_room("layers");
-  if (placed) (void)sys::unlinkat(dir, "orphan", 0);
-  return !placed;
+  for (const LayerDraft* draft : fresh)
+    if (!draft->existed_) (void)sys::unlinkat(draft->draft_.descriptor(), "orphan", 0);
 }
 
 }  // namespace strata::detail

@@ -11,6 +11,8 @@
 
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 namespace strata::detail {
 
@@ -25,15 +27,27 @@ class LayerDraft {
 
   /// What publish() can't know by itself: digests, sizes and texts of the layer.
   Layer& layer() { return layer_; }
-  /// After builder and recipe are finished: resolves, seals, syncs, and puts tree and record in place. Returns whether
-  /// the layer was there already. Throws errc::not_found where the parent isn't stored any more.
-  bool publish(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control);
-  /// Publishes a record for a tree that the store has. False where that tree can't serve.
-  bool publish_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control, bool& existed);
+  /// After builder and recipe are finished: names the layer, resolves its tree against `lowers` (topmost first; the
+  /// parent's chain, wherever its trees are now), seals it, and writes its record; all in the draft. Nothing but
+  /// place() is left to do after it, and not even that where the layer is stored already.
+  void settle(const std::optional<Layer>& parent, const std::vector<boost::filesystem::path>& lowers,
+              const Digest& diff_id, const Control& control);
+  /// The same for a tree that the store has. False where that tree can't serve.
+  bool settle_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control);
+  bool existed() const { return existed_; }
+  /// The settled tree, where it is now: the store's own, or in the draft until that is placed.
+  boost::filesystem::path tree_path() const;
+
+  /// Syncs the settled drafts, as the store's durability asks, and puts their trees and records in place, in this
+  /// order: each is the parent of the next, or of no other here. Throws errc::not_found where what they need was
+  /// removed.
+  static void place(const StoreCore& core, std::span<LayerDraft* const> drafts);
 
  private:
   void name_layer(const std::optional<Layer>& parent, const Digest& diff_id);
-  bool place_record(const Control& control);
+  void write_record(const Control& control);
+  void check_needs() const;
+  bool find_stored();
   void settle_tree(const Digest& key, bool root_listed);
 
   const StoreCore& core_;
@@ -46,6 +60,7 @@ class LayerDraft {
   std::optional<FileSink> recipe_file_;
   std::optional<RecipeWriter> recipe_;
   std::optional<TreeBuilder> builder_;
+  bool existed_ = false;
 };
 
 }  // namespace strata::detail

@@ -26,8 +26,10 @@ namespace {
 const StoreOptions fast{.durability = Durability::none};
 
 struct Fixture {
+  explicit Fixture(Durability durability = Durability::none)
+      : store(scratch.path() / "store", {.durability = durability}) {}
   ScratchDirectory scratch;
-  LayerStore<> store{scratch.path() / "store", fast};
+  LayerStore<> store;
 
   ImportedLayer import(const std::string& bytes, const ImportOptions& options = {}) {
     return store.import(MemorySource(bytes), options);
@@ -120,7 +122,6 @@ TEST_CASE("A large layer goes through the threads and keeps its digests") {
 }
 
 TEST_CASE("A chain is imported as its layers are, one after the other") {
-  Fixture one, all;
   // Small layers and ones that go through the threads, some of which need what is below.
   std::vector<std::string> tars{base};
   for (int i = 0; i < 12; ++i) {
@@ -129,6 +130,11 @@ TEST_CASE("A chain is imported as its layers are, one after the other") {
                    : i % 4 == 3 ? layer({whiteout("d/.wh.large" + std::to_string(i - 1)), hard_link("b" + text, "b")})
                                 : layer({dir("d"), file("d/" + text, text)}));
   }
+  // With durability, many are put in place at once.
+  const Durability durability = GENERATE(Durability::none, Durability::full);
+  Fixture one, all(durability);
+  if (durability == Durability::full)
+    for (int i = 0; i < 40; ++i) tars.push_back(layer({file("d/more", std::to_string(i % 3))}));
   std::vector<MemorySource> sources;
   for (const std::string& tar : tars) sources.emplace_back(tar);
   std::vector<LayerInput> inputs;
@@ -145,14 +151,18 @@ TEST_CASE("A chain is imported as its layers are, one after the other") {
     CHECK(all.store.verify(layers[i].id).ok());
   }
   CHECK(all.store.import_chain({}).empty());
+  CHECK(fs::is_empty(all.scratch.path() / "store/staging"));
+  for (MemorySource& source : sources) source = MemorySource(tars[static_cast<std::size_t>(&source - sources.data())]);
+  for (const ImportedLayer& layer : all.store.import_chain(inputs)) CHECK(layer.existed);
 }
 
 TEST_CASE("Of a chain that fails, the layers below are stored and nothing else is") {
   Fixture f;
   const std::string large = layer({file("large", std::string(600'000, 'x'))});
   const std::string bad = large.substr(0, large.size() - 5000);
+  const Durability durability = GENERATE(Durability::none, Durability::full);
   for (const std::size_t at : {0U, 1U, 3U}) {
-    Fixture fresh;
+    Fixture fresh(durability);
     std::vector<std::string> tars;
     for (std::size_t i = 0; i < 5; ++i)
       tars.push_back(i == at ? bad : i == 4 ? "nonsense" : layer({file("f" + std::to_string(i), "x")}));
