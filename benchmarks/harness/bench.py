@@ -12,9 +12,10 @@ class Bench:
 
     def __init__(self, build, place, results, options):
         self.build, self.place, self.results = build, place, results
-        self.runs, self.touch, self.rounds = options.runs, options.touch, options.rounds
+        self.runs, self.touch, self.rounds = options.runs, options.touch, getattr(options, "rounds", 1)
         self.cores = os.cpu_count()
-        self.peers = [peer for peer in peers.ALL if peer.name in options.peers and not peer.missing()]
+        wanted = getattr(options, "peers", ())
+        self.peers = [peer for peer in peers.ALL if peer.name in wanted and not peer.missing()]
 
     def peer(self, name):
         return next((peer for peer in self.peers if peer.name == name), None)

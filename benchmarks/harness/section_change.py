@@ -17,20 +17,20 @@ def run(bench, images):
         bench.attempt("diff", image, "tar", tar)
 
 
-def change(root):
-    """Appends to a hundredth of the files in `root`, adds a two-hundredth and deletes as many, evenly: of 100,000 files,
-    2,000 changes. Always the same ones."""
-    files = sorted(os.path.join(directory, name) for directory, _, names in os.walk(root) for name in names
-                   if os.path.isfile(os.path.join(directory, name)) and not os.path.islink(os.path.join(directory, name)))
-    append = files[7::100]
-    step = max(len(files) // max(len(append) // 2, 1), 1)
-    for path in append[:1000]:
+def change(root, count=1000):
+    """Appends to `count` of the files in `root`, or to a hundredth of them where that is less, adds half as many and
+    deletes half as many, evenly. Always the same ones."""
+    paths = (os.path.join(directory, name) for directory, _, names in os.walk(root) for name in names)
+    files = sorted(path for path in paths if os.path.isfile(path) and not os.path.islink(path))
+    count = min(count, max(len(files) // 100, 2))
+    step = len(files) // count
+    for path in files[::step][:count]:
         with open(path, "a") as file:
             file.write("// changed\n")
-    for path in files[31::step][:500]:
-        with open(path, "rb") as source, open(os.path.join(os.path.dirname(path), "new-file.js"), "wb") as target:
+    for number, path in enumerate(files[step // 3::2 * step][:count // 2]):
+        with open(path, "rb") as source, open(os.path.join(os.path.dirname(path), f"new-{number}.js"), "wb") as target:
             target.write(source.read(2048))
-    for path in files[57::step][:500]:
+    for path in files[2 * step // 3::2 * step][:count // 2]:
         os.remove(path)
 
 
