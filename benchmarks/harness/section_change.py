@@ -36,10 +36,10 @@ def change(root, count=1000):
 
 def upper(bench, image):
     with changed_container(bench, image, bench.place / "strata") as (store, upper_directory):
-        out = bench.place / "strata" / "out.tar"
+        out, walk = bench.place / "strata" / "out.tar", bench.program("floor_walk")
         bench.timed("diff", image, "strata, upper", bench.layerctl(store, "diff", "changed", "-o", out))
-        bench.floor("diff", image, "floor: walk the upper", [bench.program("floor_walk"), "stat", 1, upper_directory])
-        bench.floor("diff", image, "floor: read and digest the upper", [bench.program("floor_walk"), "sha256", 1, upper_directory])
+        bench.floor("diff", image, "floor: walk the upper", [walk, "stat", 1, upper_directory])
+        bench.floor("diff", image, "floor: read and digest the upper", [walk, "sha256", 1, upper_directory])
 
 
 @contextlib.contextmanager
@@ -60,10 +60,11 @@ def trees(bench, image):
             measure.read([*create, place / name, bench.cores, image.tars[0]])
         old, new = place / "old" / "0", place / "new" / "0"
         change(new)
-        walk = bench.program("floor_walk")
-        bench.timed("diff", image, "strata, two trees", bench.layerctl(place / "store", "diff", old, new, "-o", place / "out.tar"))
+        out, walk = place / "out.tar", bench.program("floor_walk")
+        bench.timed("diff", image, "strata, two trees", bench.layerctl(place / "store", "diff", old, new, "-o", out))
         for threads in sorted({1, bench.cores}):
-            bench.floor("diff", image, f"floor: walk both trees, {targets.threads(threads)}", [walk, "stat", threads, old, new])
+            bench.floor("diff", image, f"floor: walk both trees, {targets.threads(threads)}",
+                        [walk, "stat", threads, old, new])
 
 
 def containerd(bench, image):
@@ -91,7 +92,8 @@ def umoci(bench, image):
         shutil.copytree(image.layout, place / "layout")
         measure.read(["umoci", "unpack", "--image", f"{place}/layout:latest", place / "bundle"])
         change(place / "bundle" / "rootfs")
-        bench.timed("diff", image, "umoci repack", ["umoci", "repack", "--image", f"{place}/layout:changed", place / "bundle"])
+        bench.timed("diff", image, "umoci repack",
+                    ["umoci", "repack", "--image", f"{place}/layout:changed", place / "bundle"])
 
 
 def tar(bench, image):

@@ -41,7 +41,8 @@ def judge(results):
         peaks = [(results.median(*key, "rss") or 0, key[1]) for key in results.samples
                  if key[0] == section and key[2].startswith("strata")]
         if peaks and max(peaks)[0]:
-            found.append(Target(section, max(peaks)[1], "peak memory", max(peaks)[0] / 1024, MOST_MEMORY / 1024, False, "MiB"))
+            peak, image = max(peaks)
+            found.append(Target(section, image, "peak memory", peak / 1024, MOST_MEMORY / 1024, False, "MiB"))
     return found
 
 
@@ -87,4 +88,5 @@ def judge_import(results, image):
         yield Target("import", image, "of the floor", strata / of("floor"), 1.3, False)
     durable, sync = of("strata, durable"), of("floor: syncfs afterwards")
     if durable and sync:
-        yield Target("import", image, "durable, less the floor's syncfs: of strata without", (durable - sync) / strata, 1.5, False)
+        yield Target("import", image, "durable, less the floor's syncfs: of strata without", (durable - sync) / strata, 1.5,
+                     False)

@@ -107,8 +107,8 @@ def main():
         inside(source, build, pathlib.Path(sys.argv[3]))
         return
     with tempfile.TemporaryDirectory() as place:
-        sys.exit(subprocess.run(["unshare", "--mount", "--propagation", "private", sys.executable, __file__, source, build, place],
-                                check=False).returncode)
+        command = ["unshare", "--mount", "--propagation", "private", sys.executable, __file__, source, build, place]
+        sys.exit(subprocess.run(command, check=False).returncode)
 
 
 main()
