@@ -5,7 +5,8 @@ from . import measure, peers
 
 
 def run(bench, images):
-    for image in (both[0] for both in images.values()):
+    by_depth = {label(both[0]): both[0] for both in reversed(images.values())}
+    for image in by_depth.values():
         for _ in range(bench.runs):
             strata(bench, image)
             floors(bench, image)
@@ -14,7 +15,7 @@ def run(bench, images):
 
 
 def label(image):
-    return f"{len(image.layers)} layers"
+    return f"{len(image.layers)} layer{'s' if len(image.layers) > 1 else ''}"
 
 
 def add(bench, image, name, *microseconds):

@@ -67,7 +67,7 @@ def check_report(work):
     for one in (("tiny gzip", "umoci"), ("tiny gzip", "tar"), ("tiny zstd", "tar")):
         expect(one in imports, f"{one} is missing: {imports}")
     text = (work / "results.md").read_text()
-    for wanted in ("## Import", "## Prepare, mount and unmount", "## Targets", "| umoci | checked"):
+    for wanted in ("## Import", "## Prepare, mount and unmount", "## Targets", "**2 layers**", "| umoci | checked"):
         expect(wanted in text, f"the report lacks {wanted}: {text}")
     xml.dom.minidom.parse(str(work / "results.svg"))
     expect(not (work / "disk").exists(), "compare leaves its disk behind")
