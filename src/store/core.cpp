@@ -114,16 +114,20 @@ Layer StoreCore::get(const Digest& id) const {
               "the store " + quoted(root_.native()) + " has none of this id");
 }
 
-std::vector<Layer> StoreCore::list() const {
+std::vector<Digest> StoreCore::ids() const {
   const std::string algorithm(hash_.name);
   const FileDescriptor dir = open_directory(root_ / "layers" / algorithm);
+  std::vector<Digest> ids;
+  for (const DirectoryEntry& entry : list_directory(dir.get(), root_.native()))
+    if (auto id = Digest::try_parse(algorithm + ":" + entry.name)) ids.push_back(*std::move(id));
+  return ids;
+}
+
+std::vector<Layer> StoreCore::list() const {
   std::vector<Layer> layers;
-  for (const DirectoryEntry& entry : list_directory(dir.get(), root_.native())) {
-    const auto id = Digest::try_parse(algorithm + ":" + entry.name);
-    if (!id) continue;
+  for (const Digest& id : ids())
     // A layer that is removed meanwhile is no longer listed.
-    if (auto layer = find(*id)) layers.push_back(*std::move(layer));
-  }
+    if (auto layer = find(id)) layers.push_back(*std::move(layer));
   return layers;
 }
 

@@ -39,6 +39,8 @@ class StoreCore {
   std::optional<Layer> find(const Digest& id) const;
   Layer get(const Digest& id) const;
   std::vector<Layer> list() const;
+  /// Of all layers, sorted; no record is read.
+  std::vector<Digest> ids() const;
 
   boost::filesystem::path tree_directory(const Digest& key) const;  ///< ROOT/trees/ALGORITHM/HEX
   boost::filesystem::path layer_directory(const Digest& id) const;

@@ -44,12 +44,12 @@ Digest LayerStoreBase::resolve(std::string_view text) const {
     throw_error(errc::bad_argument, "find the layer", quoted(text),
                 "an id is " + prefix + "… , or its first digits in lower case");
   std::optional<Digest> found;
-  for (const Layer& layer : core_->list()) {
-    if (!layer.id.hex().starts_with(digits)) continue;
+  for (const Digest& id : core_->ids()) {
+    if (!id.hex().starts_with(digits)) continue;
     if (found)
       throw_error(errc::bad_argument, "find the layer", quoted(text),
-                  "several begin so: " + found->to_string() + ", " + layer.id.to_string(), "give more digits");
-    found = layer.id;
+                  "several begin so: " + found->to_string() + ", " + id.to_string(), "give more digits");
+    found = id;
   }
   if (!found)
     throw_error(errc::not_found, "find the layer", quoted(text),
