@@ -136,7 +136,12 @@ class ChainImport {
         stops_(layers.size()),
         room_for_large_(std::max(1U, std::thread::hardware_concurrency() / 4)),
         placed_(parent_of(core, layers.front().options)),
-        parent_(placed_) {}
+        parent_(placed_) {
+    for (const LayerInput& layer : layers) {
+      const std::optional<std::uint64_t> size = layer.source.size();
+      is_large_.push_back(!size || *size > LayerStream::small_layer);
+    }
+  }
 
   /// What each of several threads does until there is no layer left to begin with.
   void run(bool umask_is_zero) {
@@ -156,25 +161,20 @@ class ChainImport {
   }
 
  private:
-  bool is_large(std::size_t i) const {
-    const std::optional<std::uint64_t> size = layers_[i].source.size();
-    return !size || *size > LayerStream::small_layer;
-  }
-
   /// In their order, so that none waits for room which one above it has.
   std::size_t begin_next() {
     std::unique_lock hold(mutex_);
     turn_.wait(hold,
-               [this] { return failure_ || next_ == layers_.size() || !is_large(next_) || large_ < room_for_large_; });
+               [this] { return failure_ || next_ == layers_.size() || !is_large_[next_] || large_ < room_for_large_; });
     if (failure_ || next_ == layers_.size()) return layers_.size();
-    if (is_large(next_)) ++large_;
+    if (is_large_[next_]) ++large_;
     return next_++;
   }
 
   void read(std::size_t i, Import& one, bool umask_is_zero) {
     const auto make_room = [&] {
       const std::lock_guard hold(mutex_);
-      if (is_large(i)) --large_;
+      if (is_large_[i]) --large_;
       turn_.notify_all();
     };
     try {
@@ -244,6 +244,7 @@ class ChainImport {
   const StoreCore& core_;
   std::span<const LayerInput> layers_;
   std::vector<std::stop_source> stops_;
+  std::vector<bool> is_large_;  ///< or may be
   std::mutex mutex_;
   std::condition_variable turn_;
   std::size_t next_ = 0;

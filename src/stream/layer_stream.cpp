@@ -218,6 +218,7 @@ LayerStream::Result LayerStream::finish() {
   if (impl_->reader && impl_->compressed) drain(*impl_->reader);
   impl_->reader.reset();
   impl_->decoder.reset();
+  impl_->pool.reset();
   result.blob = impl_->intake.finish();
   result.blob_size = impl_->intake.bytes();
   if (!impl_->compressed) result.diff_id = result.blob;

@@ -106,6 +106,9 @@ void FileWriters::run(Worker& worker) {
       worker.jobs -= jobs;
       if (failure && !failure_) failure_ = failure;
       if (failure_) stopping_ = true;
+      // What waits holds buffers that the reader may need before it comes to hear of the failure.
+      if (failure_)
+        for (Worker& each : workers_) each.queue.clear();
     }
     done_.notify_one();
   }

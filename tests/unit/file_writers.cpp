@@ -9,7 +9,8 @@
 #include <boost/filesystem/fstream.hpp>
 #include <boost/filesystem/operations.hpp>
 
-#include <atomic>
+#include <unistd.h>
+
 #include <string>
 
 using namespace strata;
@@ -102,6 +103,27 @@ TEST_CASE("what can't be made is thrown, and nothing more is made") {
   writers.end();
   CHECK_THROWS_AS(writers.drain(), Error);
   CHECK(!fs::exists(f.scratch.path() / "root/after"));
+}
+
+TEST_CASE("a failure gives back what was waiting") {
+  Fixture f;
+  const Kept text(std::string(20'000, 'x'));
+  FileWriters writers(2, f.setter);
+  writers.begin(f.file("there"), 0);
+  writers.end();
+  writers.drain();
+  const auto all = [&] {
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+      writers.begin(f.file(i == 200 ? "there" : std::to_string(i)), i / 100);
+      writers.write(text.bytes(), text.text);
+      writers.end();
+    }
+    writers.drain();
+  };
+  CHECK_THROWS_AS(all(), Error);
+  // But what was never handed over, and what another thread is still at.
+  for (int i = 0; i < 10'000 && text.text.use_count() > 1 + 32; ++i) ::usleep(1000);
+  CHECK(text.text.use_count() <= 1 + 32);
 }
 
 TEST_CASE("a failure is met although there is ever more to do") {
