@@ -123,6 +123,7 @@ class LayerModel {
       links_.clear();
       earliest_.reset();
       replaced_ = false;
+      moved_symlinks_.clear();
       for (const auto& [entry, content] : entries_) add(entry, content);
       check_clear();
       link_own();
@@ -182,7 +183,11 @@ class LayerModel {
       child(walk(names, false), name.substr(4)).hides = true;
     } else if (entry.type != TarType::character || entry.device_major != 0 || entry.device_minor != 0) {  // A18
       see(entry);
-      put(child(walk(names, true), name), entry, content);
+      Node& node = child(walk(names, true), name);
+      put(node, entry, content);
+      names.push_back(name);
+      if (entry.type == TarType::symlink && !symlinks_below_.empty() && split(node.path()) != names)
+        moved_symlinks_.insert(node.path());
     }
   }
   void see(const TarEntry& entry) { earliest_ = earliest_ ? std::min(*earliest_, entry.mtime) : entry.mtime; }
@@ -234,6 +239,9 @@ class LayerModel {
   std::optional<std::pair<std::string, From>> symlink(const Node& directory, const std::string& name, From from) const {
     const auto found = directory.children.find(name);
     const Node* const node = found == directory.children.end() ? nullptr : found->second.get();
+    if (node != nullptr && node->kind == Kind::other && node->file->is_symlink() && from == From::path &&
+        moved_symlinks_.contains(node->path()))
+      throw Unclear("through a symlink that a symlink below has put there");
     if (node != nullptr && node->kind == Kind::other && node->file->is_symlink())
       return std::pair(node->file->is.link, from == From::symlink_below ? from : From::own_symlink);
     const std::string path = directory.path() + "/" + name;
@@ -592,8 +600,9 @@ class LayerModel {
   std::map<std::string, std::string> symlinks_below_;  ///< by path
   std::map<const ModelFile*, std::map<std::string, ModelTree>> low_;  ///< what merged directories held before
   std::optional<Timestamp> earliest_;
-  bool replaced_ = false;  ///< a path came twice
-  bool waited_ = false;    ///< a hardlink came before its target, or before it was known where that is
+  std::set<std::string> moved_symlinks_;  ///< of the layer, where symlinks below have put them
+  bool replaced_ = false;                 ///< a path came twice
+  bool waited_ = false;                   ///< a hardlink came before its target, or before it was known where that is
 };
 
 }  // namespace strata::test
