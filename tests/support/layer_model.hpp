@@ -124,6 +124,7 @@ class LayerModel {
       earliest_.reset();
       replaced_ = false;
       moved_symlinks_.clear();
+      moved_marks_ = 0;
       for (const auto& [entry, content] : entries_) add(entry, content);
       check_clear();
       link_own();
@@ -178,9 +179,14 @@ class LayerModel {
     const std::string name = names.back();
     names.pop_back();
     if (name == ".wh..wh..opq") {
-      walk(names, false).opaque = true;
+      Node& opened = walk(names, false);
+      opened.opaque = true;
+      moved_marks_ += !symlinks_below_.empty() && split(opened.path()) != names;
     } else if (name.starts_with(".wh.")) {
-      child(walk(names, false), name.substr(4)).hides = true;
+      Node& hidden = child(walk(names, false), name.substr(4));
+      hidden.hides = true;
+      names.push_back(name.substr(4));
+      moved_marks_ += !symlinks_below_.empty() && split(hidden.path()) != names;
     } else if (entry.type != TarType::character || entry.device_major != 0 || entry.device_minor != 0) {  // A18
       see(entry);
       Node& node = child(walk(names, true), name);
@@ -336,6 +342,8 @@ class LayerModel {
   void check_clear() const {
     if (symlinks_below_.empty()) return;
     if (replaced_ && waited_) throw Unclear("links, and a path twice");
+    // One may hide the symlink that another came through, which is found before.
+    if (moved_marks_ > 1) throw Unclear("marks through symlinks");
     for (const std::string& path : files_)
       if (const Node* const node = own(path); symlinks_below_.contains(path) || (node != nullptr && node->directory()))
         throw Unclear(path);
@@ -600,6 +608,7 @@ class LayerModel {
   std::map<std::string, std::string> symlinks_below_;  ///< by path
   std::map<const ModelFile*, std::map<std::string, ModelTree>> low_;  ///< what merged directories held before
   std::optional<Timestamp> earliest_;
+  unsigned moved_marks_ = 0;              ///< whiteouts and opaque marks that came through a symlink below
   std::set<std::string> moved_symlinks_;  ///< of the layer, where symlinks below have put them
   bool replaced_ = false;                 ///< a path came twice
   bool waited_ = false;                   ///< a hardlink came before its target, or before it was known where that is
