@@ -14,6 +14,7 @@
 #include <strata/layer_store.hpp>
 
 #include <algorithm>
+#include <regex>
 
 using namespace strata;
 using namespace strata::test;
@@ -507,12 +508,16 @@ TEST_CASE("A23: the stream is digested to its end, and a wrong digest leaves not
   MemorySource below(base);
   apply_flat(below, root);
   LayerStore<> store{scratch.path() / "store", {.durability = Durability::none}};
-  const std::string before = short_tree(scratch.path().native());
+  // Drafts that come and go leave their time on staging/.
+  const auto state = [&] {
+    return std::regex_replace(short_tree(scratch.path().native()), std::regex(" @[0-9]+"), "");
+  };
+  const std::string before = state();
   const auto refuses = [&](const ApplyOptions& options, const ImportOptions& import) {
     MemorySource source(tar);
     CHECK_THROWS_AS(apply_flat(source, root, options), Error);
     CHECK_THROWS_AS(store.import(MemorySource(tar), import), Error);
-    CHECK(short_tree(scratch.path().native()) == before);
+    CHECK(state() == before);
   };
   refuses({.expected_blob = other}, {.expected_blob = other});
   refuses({.expected_diff_id = other}, {.expected_diff_id = other});
