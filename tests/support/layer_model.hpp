@@ -9,6 +9,7 @@
 
 #include <strata/tar.hpp>
 
+#include "support/model_file.hpp"
 #include "support/tree_text.hpp"
 
 #include <algorithm>
@@ -23,26 +24,6 @@
 #include <vector>
 
 namespace strata::test {
-
-/// A file of any type, or a directory. Names of one file share it.
-struct ModelFile {
-  TarEntry is;  ///< type, attributes, link; neither path nor size is looked at
-  std::string content;
-  std::map<std::string, std::shared_ptr<ModelFile>> children;
-  bool is_directory() const { return is.type == TarType::directory; }
-  bool is_symlink() const { return is.type == TarType::symlink; }
-};
-using ModelTree = std::shared_ptr<ModelFile>;
-
-/// What a layer can't mean.
-struct Refused : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-/// What the rules leave open: contradictions of a layer with itself.
-struct Unclear : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 class LayerModel {
  public:
