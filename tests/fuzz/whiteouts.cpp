@@ -13,11 +13,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Input input(data, size);
   {
     StoredAndFlat forms(directory);
+    LayerChooser chooser([&input](unsigned n) { return input.below(n); }, true);
     std::string said;
     for (int layers = 0; layers < 3 && (layers == 0 || !input.empty()); ++layers) {
-      const ChosenLayer layer([&input](unsigned n) { return input.below(n); });
-      said += layer.text() + "  --\n";
-      const std::string wrong = forms.add(layer.bytes());
+      const ChosenLayer layer = chooser.choose();
+      said += text_of(layer) + "  --\n";
+      const std::string wrong = forms.add(bytes_of(layer));
       require(wrong.empty(), "these layers:\n" + said + wrong);
     }
   }
