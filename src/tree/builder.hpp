@@ -73,7 +73,8 @@ class TreeBuilder {
   /// Takes the next entry. Whether its content is wanted: then write() and hole() calls for entry.size bytes follow,
   /// then close(). The content of any other entry isn't kept in the tree.
   bool add(const TarEntry& entry);
-  /// `owner`: who keeps the bytes as they are for as long as it is held; none: they are written at once.
+  /// `owner`: who keeps the bytes as they are for as long as it is held; none: they are copied where another thread
+  /// writes them.
   void write(std::span<const std::byte> bytes, std::shared_ptr<const void> owner = {});
   /// The next `size` bytes are zeros that need no place.
   void hole(std::uint64_t size);
