@@ -5,8 +5,6 @@
 
 #include "sys.hpp"
 
-#include <sys/random.h>
-
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -57,9 +55,9 @@ std::string random_name() {
   unsigned char bytes[12];
   std::size_t have = 0;
   while (have < sizeof bytes) {
-    const ssize_t n = ::getrandom(bytes + have, sizeof bytes - have, 0);
-    if (n < 0 && errno != EINTR) throw_errno(errno, "get random bytes", "from the kernel");
-    if (n > 0) have += static_cast<std::size_t>(n);
+    const ssize_t n = sys::getrandom(bytes + have, sizeof bytes - have);
+    if (n < 0) throw_errno(errno, "get random bytes", "from the kernel");
+    have += static_cast<std::size_t>(n);
   }
   std::string name;
   for (const unsigned char byte : bytes) {

@@ -55,7 +55,7 @@ class Trial {
 
 std::string type_of(const path& directory) {
   struct statx st {};
-  if (::statx(AT_FDCWD, directory.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0)
+  if (sys::statx(AT_FDCWD, directory.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, st) == 0)
     for (const MountedEntry& entry : mount_table())
       if (entry.id == st.stx_mnt_id) return entry.type;
   return "unknown";

@@ -18,7 +18,7 @@ using boost::filesystem::path;
 
 std::uint64_t mount_id(const path& name) {
   struct statx st {};
-  return ::statx(AT_FDCWD, name.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0 ? st.stx_mnt_id : 0;
+  return sys::statx(AT_FDCWD, name.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, st) == 0 ? st.stx_mnt_id : 0;
 }
 
 unsigned long filesystem_type(const path& name) {

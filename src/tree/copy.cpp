@@ -54,7 +54,7 @@ void copy_extent(int from, int to, off_t offset, off_t end, const std::string& p
 
 void copy_content(int from, int to, std::uint64_t size, const std::string& path) {
   if (size == 0) return;
-  if (::ioctl(to, FICLONE, from) == 0) {
+  if (sys::once("clone_file", [&] { return ::ioctl(to, FICLONE, from); }) == 0) {
     if (stat_of(to, path).size != size) too_short(path);
     return;
   }
