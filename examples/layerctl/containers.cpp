@@ -1,4 +1,5 @@
 // mount, mounts, umount, remove-container, commit
+#include "keep.hpp"
 #include "session.hpp"
 #include "text.hpp"
 
@@ -94,16 +95,20 @@ int remove_container(const Session& session, const OneContainer& arguments) {
 struct CommitArguments {
   std::string name;
   Origin origin;
+  Keep keep;
 };
 
 int commit(const Session& session, const CommitArguments& arguments) {
   auto store = session.open_store();
   const auto container = store.find_container(arguments.name);
   if (!container) strata::throw_error(strata::errc::not_found, "commit", "container " + strata::quoted(arguments.name));
+  const auto lease = arguments.keep.open_lease(store);
   const auto layer = session.watch("commit", [&](const strata::Control& control) {
     return store.commit(*container, {.author = arguments.origin.author,
                                      .comment = arguments.origin.comment,
                                      .created = arguments.origin.created,
+                                     .lease = lease ? &*lease : nullptr,
+                                     .tag = arguments.keep.tag,
                                      .control = control});
   });
   print(session, layer);
@@ -126,7 +131,8 @@ void add_container_commands(CLI::App& app, Session& session) {
   {
     CLI::App* command = app.add_subcommand("mount", "Mount a chain of layers as a container, and print where");
     auto arguments = std::make_shared<MountArguments>();
-    command->add_option("ID", arguments->id, "The topmost layer; an id may be abbreviated")->required();
+    command->add_option("ID", arguments->id, "The topmost layer: a tag, or an id, which may be abbreviated")
+        ->required();
     command->add_option("NAME", arguments->name, "The container; a known one is mounted again with what it holds")
         ->required();
     command->add_option("--at", arguments->at, "An existing directory; default: DIR/mounts/NAME")->type_name("DIR");
@@ -162,6 +168,7 @@ void add_container_commands(CLI::App& app, Session& session) {
     auto arguments = std::make_shared<CommitArguments>();
     command->add_option("NAME", arguments->name, "The container")->required();
     add_origin(*command, arguments->origin);
+    add_keep(*command, arguments->keep);
     on(command, session, std::move(arguments), commit);
   }
 }

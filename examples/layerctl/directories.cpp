@@ -87,7 +87,8 @@ void add_directory_commands(CLI::App& app, Session& session) {
   {
     CLI::App* command = app.add_subcommand("unpack", "Write a whole chain as one plain root filesystem");
     auto arguments = std::make_shared<UnpackArguments>();
-    command->add_option("ID", arguments->id, "The topmost layer; an id may be abbreviated")->required();
+    command->add_option("ID", arguments->id, "The topmost layer: a tag, or an id, which may be abbreviated")
+        ->required();
     command->add_option("DIR", arguments->directory, "An empty or new directory")->required();
     add_squash_owners(*command, arguments->squash_owners);
     add_id_maps(*command, arguments->ids);

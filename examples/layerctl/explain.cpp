@@ -94,7 +94,7 @@ void add_explain_command(CLI::App& app, Session& session) {
   CLI::App* command =
       app.add_subcommand("explain", "Say which layers give a path what it is, and what hides the others");
   auto arguments = std::make_shared<ExplainArguments>();
-  command->add_option("ID", arguments->id, "The topmost layer; an id may be abbreviated")->required();
+  command->add_option("ID", arguments->id, "The topmost layer: a tag, or an id, which may be abbreviated")->required();
   command->add_option("PATH", arguments->path, "A path in the root filesystem; a symlink at its end is followed by a /")
       ->required();
   on(command, session, std::move(arguments), explain);

@@ -38,7 +38,7 @@ int export_layer(const Session& session, const ExportArguments& arguments) {
 void add_export_command(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("export", "Write a layer's tar, byte for byte as it was imported");
   auto arguments = std::make_shared<ExportArguments>();
-  command->add_option("ID", arguments->id, "The layer; an id may be abbreviated")->required();
+  command->add_option("ID", arguments->id, "The layer: a tag, or an id, which may be abbreviated")->required();
   command->add_option("FILE", arguments->file, "Where to; - is standard output")->capture_default_str();
   command->add_option("--compress", arguments->compress, "How the tar is compressed")
       ->check(CLI::IsMember({"gzip", "zstd", "none"}))

@@ -1,4 +1,5 @@
 // import, list, show, history, remove, verify
+#include "keep.hpp"
 #include "limits.hpp"
 #include "session.hpp"
 #include "streams.hpp"
@@ -17,6 +18,7 @@ struct ImportArguments {
   Origin origin;
   Expectations expectations;
   Limits limits;
+  Keep keep;
   bool allow_unmarked_end = false;
 };
 
@@ -35,11 +37,14 @@ int import(const Session& session, const ImportArguments& arguments) {
   if (!arguments.parent.empty()) options.parent = store.resolve(arguments.parent);
   if (arguments.allow_unmarked_end) options.end = strata::EndOfLayer::any;
   arguments.expectations.apply_to(options);
+  const auto lease = arguments.keep.open_lease(store);
+  if (lease) options.lease = &*lease;
   const auto layers = session.watch("import", [&](const strata::Control& control) {
     SumOfProgress sum(control, sources.size());
     std::vector<strata::LayerInput> inputs;
     for (std::size_t i = 0; i < sources.size(); ++i) {
       options.control = sum.part(i);
+      if (i + 1 == sources.size()) options.tag = arguments.keep.tag;
       inputs.push_back({*sources[i], options});
     }
     return store.import_chain(inputs);
@@ -183,7 +188,7 @@ CLI::App* add_id_command(CLI::App& app, Session& session, const char* name, cons
                          int (*run)(const Session&, const OneLayer&)) {
   CLI::App* command = app.add_subcommand(name, description);
   auto arguments = std::make_shared<OneLayer>();
-  command->add_option("ID", arguments->id, "The layer; an id may be abbreviated")->required();
+  command->add_option("ID", arguments->id, "The layer: a tag, or an id, which may be abbreviated")->required();
   on(command, session, std::move(arguments), run);
   return command;
 }
@@ -201,6 +206,7 @@ void add_layer_commands(CLI::App& app, Session& session) {
     add_origin(*command, arguments->origin);
     add_expectations(*command, arguments->expectations);
     add_limits(*command, arguments->limits);
+    add_keep(*command, arguments->keep);
     command->add_flag("--allow-unmarked-end", arguments->allow_unmarked_end,
                       "Take a plain tar that has no end marker, and may have been cut");
     on(command, session, std::move(arguments), import);

@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
   add_global_options(app, session);
   add_layer_commands(app, session);
   add_export_command(app, session);
+  add_keep_commands(app, session);
   add_container_commands(app, session);
   add_diff_command(app, session);
   add_directory_commands(app, session);

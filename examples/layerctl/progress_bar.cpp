@@ -26,6 +26,8 @@ constexpr std::string_view name_of(strata::Progress::Phase phase) {
       return "verifying";
     case Phase::writing:
       return "writing";
+    case Phase::removing:
+      return "removing";
   }
   return "";
 }

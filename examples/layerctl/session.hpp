@@ -87,6 +87,7 @@ void add_squash_owners(CLI::App& command, bool& squash);
 void add_layer_commands(CLI::App& app, Session& session);
 void add_export_command(CLI::App& app, Session& session);
 void add_diff_command(CLI::App& app, Session& session);
+void add_keep_commands(CLI::App& app, Session& session);
 void add_container_commands(CLI::App& app, Session& session);
 void add_directory_commands(CLI::App& app, Session& session);
 void add_explain_command(CLI::App& app, Session& session);

@@ -16,11 +16,14 @@
 #include <strata/container.hpp>
 #include <strata/explain.hpp>
 #include <strata/export.hpp>
+#include <strata/gc.hpp>
 #include <strata/hash.hpp>
 #include <strata/id_map.hpp>
 #include <strata/layer.hpp>
+#include <strata/lease.hpp>
 #include <strata/progress.hpp>
 #include <strata/report.hpp>
+#include <strata/tag.hpp>
 #include <strata/whiteout.hpp>
 
 #include <boost/filesystem/path.hpp>
@@ -56,6 +59,8 @@ struct ImportOptions {
   std::string created = {};                     ///< RFC 3339; empty: now, or SOURCE_DATE_EPOCH where that is set
   std::optional<Digest> expected_blob = {};     ///< digest of the stream as it comes
   std::optional<Digest> expected_diff_id = {};  ///< digest of the uncompressed tar
+  const Lease* lease = nullptr;                 ///< keeps the layer, from the moment that it is stored
+  std::string tag = {};                         ///< is set to the layer in the same moment; empty: none
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
   EndOfLayer end = EndOfLayer::proven;
@@ -78,7 +83,9 @@ struct ImportedLayer : Layer {
 struct CommitOptions {
   std::string author = {};
   std::string comment = {};
-  std::string created = {};  ///< as in ImportOptions
+  std::string created = {};      ///< as in ImportOptions
+  const Lease* lease = nullptr;  ///< as there
+  std::string tag = {};          ///< as there
   Control control = {};
 };
 
@@ -118,6 +125,10 @@ class STRATA_API LayerStoreBase {
   /// Reads a layer (tar, or compressed by anything that the store's policies recognise) to the end of the stream and
   /// stores it, owners as the layer has them: who mounts or unpacks it, maps them. One pass, bounded memory. After a
   /// crash: either the layer is there, whole, or nothing is but a draft that the next import removes.
+  ///
+  /// Where `expected_diff_id` or `expected_blob` tell beforehand which layer it will be, one call at a time extracts
+  /// it, of all threads and processes: the others wait, and have its result without reading their source; if it fails,
+  /// or its process dies, one of them takes over.
   ImportedLayer import(ByteSource& source, const ImportOptions& options = {});
   ImportedLayer import(ByteSource&& source, const ImportOptions& options = {}) { return import(source, options); }
 
@@ -135,7 +146,7 @@ class STRATA_API LayerStoreBase {
   std::optional<Layer> find(const Digest& id) const;
   /// The same, but absence is errc::not_found.
   Layer get(const Digest& id) const;
-  /// A full id, or the first hexadecimal digits of one, with or without "sha256:". Throws errc::not_found, or
+  /// A tag, a full id, or the first hexadecimal digits of one, with or without "sha256:". Throws errc::not_found, or
   /// errc::bad_argument where several begin so.
   Digest resolve(std::string_view text) const;
   /// All layers, sorted by id.
@@ -145,9 +156,36 @@ class STRATA_API LayerStoreBase {
   /// The layer and its parents, base first.
   std::vector<Layer> chain(const Digest& id) const;
 
-  /// Removes a layer. errc::in_use, naming them, while children or containers need it; a tree goes with the last layer
-  /// that uses it. After a crash: the layer is there or gone; what is left to delete goes with the next import.
+  /// Removes a layer. errc::in_use, naming them, while children, containers, leases or tags need it; a tree goes with
+  /// the last layer that uses it. After a crash: the layer is there or gone; what is left to delete goes with the next
+  /// import.
   void remove(const Digest& id);
+
+  /// Removes all layers that nothing needs: no container, lease, tag, running import or commit, and no layer above that
+  /// one of these needs; and what dead processes have left. Safe beside everything else; imports and mounts wait only
+  /// while names are moved, not while files are deleted. Throws errc::damaged where something that may need a layer
+  /// can't be read. After a crash: what was taken out of the store goes with the next import or gc.
+  GcResult gc(const GcOptions& options = {});
+  /// What gc() would clean up after processes that are gone; sorted by kind and name.
+  std::vector<Leftover> leftovers() const;
+
+  /// Makes a lease. errc::already_exists: a live one has this name.
+  Lease lease(const LeaseOptions& options = {});
+  /// Holds a lease again that survives, to add to it or to renew it. errc::not_found, errc::refused: it doesn't
+  /// survive.
+  Lease open_lease(std::string_view name);
+  /// All of them, by name.
+  std::vector<LeaseState> leases() const;
+  /// Ends a lease, whoever holds it. errc::not_found.
+  void remove_lease(std::string_view name);
+
+  /// Names a layer, which the name then keeps; a tag of this name is moved. After a crash: the old or the new.
+  void tag(std::string_view name, const Digest& layer);
+  /// errc::not_found: there is no such tag.
+  void untag(std::string_view name);
+  /// By name.
+  std::vector<Tag> tags() const;
+  std::optional<Digest> find_tag(std::string_view name) const;
 
   /// Writes the layer tar, byte for byte as it was imported; returns its size. Doesn't finish the sink. Throws
   /// errc::damaged, naming the file, where the tree is no longer what was stored: what was written by then is not to be

@@ -10,12 +10,12 @@ namespace strata {
 
 /// How far a call is. Counters only grow within a call.
 struct Progress {
-  enum class Phase { reading, resolving, syncing, publishing, verifying, writing };
+  enum class Phase { reading, resolving, syncing, publishing, verifying, writing, removing };
   Phase phase = Phase::reading;
   std::uint64_t bytes = 0;        ///< bytes taken from (or, when writing, given to) the outer stream
   std::uint64_t total_bytes = 0;  ///< what `bytes` will reach, 0 where that isn't known
   std::uint64_t tar_bytes = 0;    ///< bytes of the uncompressed tar
-  std::uint64_t entries = 0;      ///< tar entries, or files, done
+  std::uint64_t entries = 0;      ///< tar entries, or files, done; when removing, trees
 };
 
 /// Held by value in the options of a call. The observer is called from one thread at a time, not always the

@@ -4,6 +4,7 @@
 #include <boost/filesystem/path.hpp>
 
 #include <cstddef>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,9 @@ void make_directory(int dir, const std::string& name);
 void sync_directory(int dir, std::string_view shown);
 /// This many random hexadecimal digits, for names that must not collide.
 std::string random_name();
-/// The time in RFC 3339, UTC, whole seconds; SOURCE_DATE_EPOCH where the environment has it.
+/// A time in RFC 3339, UTC, whole seconds. Such texts are in the order of their times, up to the year 9999.
+std::string rfc3339(std::time_t time);
+/// The present, or SOURCE_DATE_EPOCH where the environment has it.
 std::string now_rfc3339();
 
 }  // namespace strata::detail

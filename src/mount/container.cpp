@@ -1,6 +1,7 @@
 #include <strata/container.hpp>
 #include <strata/error.hpp>
 
+#include "base/names.hpp"
 #include "base/record.hpp"
 
 #include <nlohmann/json.hpp>
@@ -9,10 +10,6 @@
 
 namespace strata {
 namespace {
-
-constexpr std::size_t longest_name = 200;
-
-bool is_letter_or_digit(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
 /// A path is bytes, JSON is Unicode: bytes that are not printable ASCII, and '%', become %XX.
 std::string percent_encoded(const std::string& bytes) {
@@ -54,13 +51,7 @@ std::optional<std::string> percent_decoded(const std::string& text) {
 
 }  // namespace
 
-void check_container_name(std::string_view name) {
-  bool good = !name.empty() && name.size() <= longest_name && is_letter_or_digit(name.front());
-  for (const char c : name) good = good && (is_letter_or_digit(c) || c == '_' || c == '.' || c == '-');
-  if (!good)
-    throw_error(errc::bad_argument, "use", "container name " + quoted(name), {},
-                "a name is 1 to 200 letters, digits, '_', '.' and '-', and begins with a letter or a digit");
-}
+void check_container_name(std::string_view name) { detail::check_name("container", name); }
 
 std::string to_json(const Container& container) {
   nlohmann::ordered_json options = nlohmann::ordered_json::object();

@@ -21,12 +21,6 @@ FileDescriptor open_below(int dir, const std::string& name) {
   return FileDescriptor(sys::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
 }
 
-bool is_still(const StoreCore& core, const std::string& path, int fd) {
-  const auto there = try_stat(core.root_descriptor(), path);
-  const Metadata here = stat_of(fd);
-  return there && there->device == here.device && there->inode == here.inode;
-}
-
 /// What the chain's root directory has, for the directory that will be the merged root's topmost.
 Attributes root_attributes(const StoreCore& core, const Layer& layer) {
   RootAttributes root = chain_root(core, layer);
@@ -44,14 +38,7 @@ void make_root(const StoreCore& core, int dir, const std::string& name, const At
   const ObjectSetter setter{Owners::squash, report, Conformance::compat, &altered};
   setter.replace_directory(root.get(), attributes, name);
   ObjectSetter::set_times(dir, name, attributes.mtime, name);
-  if (core.durability() == Durability::full) sync_directory(root.get(), name);
-}
-
-void write_record(const StoreCore& core, int dir, const std::string& name, const Container& container) {
-  write_small_file(dir, name, to_json(container));
-  if (core.durability() == Durability::none) return;
-  const FileDescriptor file(sys::openat(dir, name.c_str(), O_RDONLY));
-  if (!file || sys::fsync(file.get()) != 0) throw_errno(errno, "sync", quoted(name));
+  core.sync(root.get(), name);
 }
 
 }  // namespace
@@ -69,7 +56,7 @@ std::optional<LockedContainer> LockedContainer::open(const StoreCore& core, cons
       if (error.code() != errc::not_found) throw;
     }
     // While one waited, the container may have been removed, and even made again.
-    if (!lock || !is_still(core, path, fd.get())) continue;
+    if (!lock || !core.is_at(path, fd.get())) continue;
     const auto text = read_small_file(fd.get(), "container.json");
     if (!text)
       throw_error(errc::damaged, "open", "container " + quoted((core.root() / path).native()),
@@ -91,22 +78,21 @@ std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, co
     const Layer layer = core.get(container.layer);
     make_root(core, dir.get(), container.read_only ? "root" : "upper", root_attributes(core, layer));
     if (!container.read_only) make_directory(dir.get(), "work");
-    write_record(core, dir.get(), "container.json", container);
-    if (core.durability() == Durability::full) sync_directory(dir.get(), shown(container));
+    core.write_record(dir.get(), "container.json", to_json(container));
+    core.sync(dir.get(), shown(container));
     if (!draft.publish("container", path)) return std::nullopt;
   }
-  if (core.durability() == Durability::full)
-    sync_directory(open_directory(core.containers_directory()).get(), core.containers_directory().native());
+  core.sync(open_directory(core.containers_directory()).get(), core.containers_directory().native());
   return LockedContainer(std::move(dir), std::move(lock), container);
 }
 
 void LockedContainer::record(const StoreCore& core, const Container& container) {
   if (to_json(container) != to_json(container_)) {
     const std::string draft = "container.json." + random_name();
-    write_record(core, fd_.get(), draft, container);
+    core.write_record(fd_.get(), draft, to_json(container));
     if (sys::renameat2(fd_.get(), draft.c_str(), fd_.get(), "container.json", 0) != 0)
       throw_errno(errno, "write", quoted((container.directory / "container.json").native()));
-    if (core.durability() == Durability::full) sync_directory(fd_.get(), shown(container));
+    core.sync(fd_.get(), shown(container));
   }
   container_ = container;
 }
@@ -114,8 +100,7 @@ void LockedContainer::record(const StoreCore& core, const Container& container) 
 void LockedContainer::remove(const StoreCore& core) {
   const Draft draft(core);
   draft.take("containers/" + container_.name, "container");
-  if (core.durability() == Durability::full)
-    sync_directory(open_directory(core.containers_directory()).get(), core.containers_directory().native());
+  core.sync(open_directory(core.containers_directory()).get(), core.containers_directory().native());
   // The default mount point, if it was ever used; anything else there is not ours.
   sys::unlinkat(core.root_descriptor(), ("mounts/" + container_.name).c_str(), AT_REMOVEDIR);
   remove_tree(draft.descriptor(), "container", shown(container_));

@@ -89,6 +89,8 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
   ImportedLayer result;
   const Layer parent = core.get(container.layer);
   LayerDraft draft(core, Conformance::compat, Owners::keep, Budget::none(), result.report);
+  draft.keep_by(options.lease, options.tag);
+  draft.need(parent.id);  // the container may go meanwhile
   Layer& layer = draft.layer();
   layer.created = options.created.empty() ? now_rfc3339() : options.created;
   layer.author = options.author;

@@ -58,7 +58,8 @@ StoreCore::StoreCore(const fs::path& root, const StoreOptions& options, HashPoli
     const Lock only = lock(Lock::Kind::exclusive);
     text = read_small_file(dir, "format");
     if (!text) {
-      for (const char* name : {"layers", "trees", "containers", "mounts", "staging"}) make_directory(dir, name);
+      for (const char* name : {"layers", "trees", "containers", "leases", "tags", "mounts", "staging"})
+        make_directory(dir, name);
       for (const char* name : {"layers", "trees"})
         make_directory(dir, std::string(name) + "/" + std::string(hash_.name));
       const nlohmann::ordered_json json = {
@@ -66,14 +67,15 @@ StoreCore::StoreCore(const fs::path& root, const StoreOptions& options, HashPoli
           {"hash", hash_.name},
           {"union_form", to_string(options.form ? *options.form : best_union_form(dir))}};
       text = json.dump(1, '\t') + "\n";
-      (void)Lock::attempt(dir, "staging.lock", Lock::Kind::shared);  // creates it
+      for (const char* name : {"staging.lock", "flights.lock"})
+        (void)Lock::attempt(dir, name, Lock::Kind::shared);  // creates it
       const std::string draft = "format." + random_name();
       write_small_file(dir, draft, *text);
       if (durability_ == Durability::full && sys::syncfs(dir) != 0)
         throw_errno(errno, "sync the store", quoted(root_.native()));
       if (sys::renameat2(dir, draft.c_str(), dir, "format", 0) != 0)
         throw_errno(errno, "create the store", quoted(root_.native()));
-      if (durability_ == Durability::full) sync_directory(dir, root_.native());
+      sync(dir, root_.native());
     }
   }
   const Format format = parse_format(*text, root_);
@@ -89,18 +91,37 @@ StoreCore::StoreCore(const fs::path& root, const StoreOptions& options, HashPoli
     throw_error(errc::wrong_store, "open the store", quoted(root_.native()), "its union form is " + format.form);
 }
 
-fs::path StoreCore::tree_directory(const Digest& key) const {
-  return root_ / "trees" / std::string(key.algorithm()) / key.hex();
+std::string StoreCore::layer_path(const Digest& id) const {
+  return "layers/" + std::string(id.algorithm()) + "/" + id.hex();
 }
 
-fs::path StoreCore::layer_directory(const Digest& id) const {
-  return root_ / "layers" / std::string(id.algorithm()) / id.hex();
+std::string StoreCore::tree_path(const Digest& key) const {
+  return "trees/" + std::string(key.algorithm()) + "/" + key.hex();
+}
+
+fs::path StoreCore::layer_directory(const Digest& id) const { return root_ / layer_path(id); }
+fs::path StoreCore::tree_directory(const Digest& key) const { return root_ / tree_path(key); }
+
+bool StoreCore::is_at(const std::string& path, int fd) const {
+  const auto there = try_stat(root_fd_.get(), path);
+  const Metadata here = stat_of(fd);
+  return there && there->device == here.device && there->inode == here.inode;
+}
+
+void StoreCore::sync(int dir, std::string_view shown) const {
+  if (durability_ == Durability::full) sync_directory(dir, shown);
+}
+
+void StoreCore::write_record(int dir, const std::string& name, std::string_view text) const {
+  write_small_file(dir, name, text);
+  if (durability_ == Durability::none) return;
+  const FileDescriptor file(sys::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW));
+  if (!file || sys::fsync(file.get()) != 0) throw_errno(errno, "sync", quoted(name));
 }
 
 std::optional<Layer> StoreCore::find(const Digest& id) const {
   if (id.empty()) return std::nullopt;
-  const auto text =
-      read_small_file(root_fd_.get(), "layers/" + std::string(id.algorithm()) + "/" + id.hex() + "/metadata.json");
+  const auto text = read_small_file(root_fd_.get(), layer_path(id) + "/metadata.json");
   if (!text) return std::nullopt;
   Layer layer = layer_from_json(*text);
   if (layer.id != id)

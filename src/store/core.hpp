@@ -36,6 +36,13 @@ class StoreCore {
 
   Lock lock(Lock::Kind kind) const { return Lock::wait(root_fd_.get(), "lock", kind); }
 
+  /// Whether what `fd` is open on is what stands at `path` beneath the root.
+  bool is_at(const std::string& path, int fd) const;
+  /// Makes a directory's names durable, as the store's durability asks.
+  void sync(int dir, std::string_view shown) const;
+  /// write_small_file, and durable as the store's durability asks; not its name, which is the directory's.
+  void write_record(int dir, const std::string& name, std::string_view text) const;
+
   std::optional<Layer> find(const Digest& id) const;
   Layer get(const Digest& id) const;
   std::vector<Layer> list() const;
@@ -44,6 +51,8 @@ class StoreCore {
 
   boost::filesystem::path tree_directory(const Digest& key) const;  ///< ROOT/trees/ALGORITHM/HEX
   boost::filesystem::path layer_directory(const Digest& id) const;
+  std::string layer_path(const Digest& id) const;  ///< the same, beneath ROOT
+  std::string tree_path(const Digest& key) const;
   boost::filesystem::path containers_directory() const { return root_ / "containers"; }
   boost::filesystem::path mounts_directory() const { return root_ / "mounts"; }
   /// fs/ of the chain's trees, topmost first.

@@ -13,7 +13,8 @@ namespace strata::detail {
 
 namespace {
 constexpr const char* lock_name = "lock";
-}
+constexpr std::string_view need_prefix = "needs.";
+}  // namespace
 
 Draft::Draft(const StoreCore& core) : core_(core), name_(random_name()) {
   // Held shared so that no sweep sees the directory before its lock is taken.
@@ -26,6 +27,7 @@ Draft::Draft(const StoreCore& core) : core_(core), name_(random_name()) {
 }
 
 Draft::~Draft() {
+  if (left_) return;
   try {
     // The lock goes last: as long as it is there and held, no sweep touches the directory.
     for (const DirectoryEntry& entry : list_directory(fd_.get()))
@@ -48,10 +50,25 @@ bool Draft::publish(const std::string& name, const std::string& to) const {
   throw_errno(errno, "publish", quoted(to));
 }
 
+void Draft::replace(const std::string& name, const std::string& to) const {
+  if (sys::renameat2(fd_.get(), name.c_str(), core_.root_descriptor(), to.c_str(), 0) != 0)
+    throw_errno(errno, "publish", quoted(to));
+}
+
 void Draft::take(const std::string& from, const std::string& name) const {
   if (sys::renameat2(core_.root_descriptor(), from.c_str(), fd_.get(), name.c_str(), RENAME_NOREPLACE) != 0 &&
       errno != ENOENT)
     throw_errno(errno, "remove", quoted(from));
+}
+
+void Draft::need(const Digest& layer) const {
+  const Lock references = core_.lock(Lock::Kind::shared);
+  core_.get(layer);
+  note_need(layer);
+}
+
+void Draft::note_need(const Digest& layer) const {
+  write_small_file(fd_.get(), std::string(need_prefix) + layer.to_string(), "");
 }
 
 namespace {
@@ -64,33 +81,82 @@ void take_orphan(const StoreCore& core, int draft) {
   const Lock alone = core.lock(Lock::Kind::exclusive);
   for (const Layer& layer : core.list())
     if (std::ranges::find(layer.trees, *key) != layer.trees.end()) return;
-  (void)sys::renameat2(core.root_descriptor(), ("trees/" + std::string(key->algorithm()) + "/" + key->hex()).c_str(),
-                       draft, "orphaned", 0);
+  (void)sys::renameat2(core.root_descriptor(), core.tree_path(*key).c_str(), draft, "orphaned", 0);
 }
 
-void sweep_draft(const StoreCore& core, int staging, const std::string& name) {
-  const FileDescriptor dir(sys::openat(staging, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (!dir) return;
-  // Without a lock it has only just been made, or is as good as gone; its writer is dead, or has done with it.
+/// Opens a draft; an empty descriptor where it is gone, or none. Sets `lock` where its writer is dead, or has done
+/// with it.
+FileDescriptor open_draft(int staging, const std::string& name, std::optional<Lock>& lock) {
+  FileDescriptor dir(sys::openat(staging, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (!dir && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) throw_errno(errno, "open the draft", quoted(name));
+  if (dir) lock = Lock::attempt(dir.get(), lock_name, Lock::Kind::exclusive);
+  return dir;
+}
+
+bool sweep_draft(const StoreCore& core, int staging, const std::string& name) {
   std::optional<Lock> lock;
-  if (try_stat(dir.get(), lock_name) && !(lock = Lock::attempt(dir.get(), lock_name, Lock::Kind::exclusive))) return;
+  const FileDescriptor dir = open_draft(staging, name, lock);
+  if (!lock) return false;
   take_orphan(core, dir.get());
   remove_tree(staging, name);
+  return true;
+}
+
+/// Calls visit(STAGING, NAME) for each draft that is still there.
+template <class Visit>
+void for_each_draft(const StoreCore& core, const Visit& visit) {
+  const FileDescriptor staging = open_directory(core.root() / "staging");
+  for (const DirectoryEntry& entry : list_directory(staging.get())) {
+    try {
+      visit(staging.get(), entry.name);
+    } catch (const Error& error) {
+      if (error.code() != errc::not_found) throw;
+    }
+  }
 }
 
 }  // namespace
 
-void sweep_drafts(const StoreCore& core) {
-  const auto only = Lock::attempt(core.root_descriptor(), "staging.lock", Lock::Kind::exclusive);
-  if (!only) return;
-  const FileDescriptor staging = open_directory(core.root() / "staging");
-  for (const DirectoryEntry& entry : list_directory(staging.get())) {
-    try {
-      sweep_draft(core, staging.get(), entry.name);
-    } catch (const Error&) {
-      // Another removes it at the same time, or it can't be removed: neither is this caller's concern.
-    }
-  }
+std::vector<std::string> sweep_drafts(const StoreCore& core) {
+  std::vector<std::string> swept;
+  // Without it, a draft that has only just been made would look like a dead one's.
+  if (const auto only = Lock::attempt(core.root_descriptor(), "staging.lock", Lock::Kind::exclusive))
+    for_each_draft(core, [&](int staging, const std::string& name) {
+      try {
+        if (sweep_draft(core, staging, name)) swept.push_back(name);
+      } catch (const Error&) {
+        // It can't be removed, which is no concern of this caller.
+      }
+    });
+  return swept;
+}
+
+std::vector<std::string> dead_drafts(const StoreCore& core) {
+  std::vector<std::string> dead;
+  if (const auto only = Lock::attempt(core.root_descriptor(), "staging.lock", Lock::Kind::exclusive))
+    for_each_draft(core, [&](int staging, const std::string& name) {
+      std::optional<Lock> lock;
+      open_draft(staging, name, lock);
+      if (lock) dead.push_back(name);
+    });
+  return dead;
+}
+
+std::vector<DraftNeeds> needs_of_drafts(const StoreCore& core) {
+  std::vector<DraftNeeds> all;
+  for_each_draft(core, [&](int staging, const std::string& name) {
+    std::optional<Lock> lock;
+    const FileDescriptor dir = open_draft(staging, name, lock);
+    if (!dir || lock) return;
+    DraftNeeds needs{name, {}, {}};
+    for (const DirectoryEntry& entry : list_directory(dir.get()))
+      if (entry.name.starts_with(need_prefix))
+        if (auto id = Digest::try_parse(std::string_view(entry.name).substr(need_prefix.size())))
+          needs.layers.push_back(*std::move(id));
+    if (const auto note = read_small_file(dir.get(), "orphan")) needs.tree = Digest::try_parse(*note);
+    all.push_back(std::move(needs));
+  });
+  return all;
 }
 
 }  // namespace strata::detail

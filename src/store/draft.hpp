@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace strata::detail {
 
@@ -27,17 +28,38 @@ class Draft {
   void sync() const;
   /// Renames `name` of the draft to `to` beneath the store's root. False where `to` is there already.
   bool publish(const std::string& name, const std::string& to) const;
-  /// The opposite, for removal: moves `from` beneath the store's root into the draft.
+  /// The same, in the place of what is there.
+  void replace(const std::string& name, const std::string& to) const;
+  /// The opposite, for removal: moves `from` beneath the store's root into the draft. Absence is success.
   void take(const std::string& from, const std::string& name) const;
+
+  /// Keeps a layer while the draft lives, and with it all below. Throws errc::not_found where it isn't there.
+  void need(const Digest& layer) const;
+  /// The same for a caller who holds the store's lock shared, and knows that the layer is there.
+  void note_need(const Digest& layer) const;
+  /// What is in the draft stays there for the next sweep: deleting it would take too long now.
+  void leave() { left_ = true; }
 
  private:
   const StoreCore& core_;
   std::string name_;
   FileDescriptor fd_;
   std::optional<Lock> lock_;
+  bool left_ = false;
 };
 
-/// Removes the drafts of dead writers. Does nothing while anyone creates one.
-void sweep_drafts(const StoreCore& core);
+/// Removes the drafts of dead writers, and returns their names. Does nothing while anyone creates one.
+std::vector<std::string> sweep_drafts(const StoreCore& core);
+/// What sweep_drafts() would find now.
+std::vector<std::string> dead_drafts(const StoreCore& core);
+
+/// What a living writer's draft relies on.
+struct DraftNeeds {
+  std::string draft;
+  std::vector<Digest> layers;
+  std::optional<Digest> tree;  ///< that is in place, or about to be
+};
+/// Of all living writers. With the store's lock held exclusively, none comes to need anything meanwhile.
+std::vector<DraftNeeds> needs_of_drafts(const StoreCore& core);
 
 }  // namespace strata::detail

@@ -3,6 +3,7 @@
 
 #include "base/files.hpp"
 #include "store/core.hpp"
+#include "store/flight.hpp"
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
 
@@ -52,24 +53,47 @@ std::optional<Layer> parent_of(const StoreCore& core, const ImportOptions& optio
   return options.parent ? std::optional(core.get(*options.parent)) : std::nullopt;
 }
 
+/// The layer that an import will give, as far as that is known beforehand.
+std::optional<Digest> expected_id(const std::optional<Digest>& parent, const ImportOptions& options) {
+  if (!options.expected_diff_id) return std::nullopt;
+  return chain_id(parent, *options.expected_diff_id);
+}
+
+/// What imports of the same layer have in common before they read it. nullopt: nothing is known of it.
+std::optional<Digest> flight_of(const ImportOptions& options) {
+  if (auto id = expected_id(options.parent, options)) return id;
+  return options.expected_blob ? std::optional(chain_id(options.parent, *options.expected_blob)) : std::nullopt;
+}
+
+/// The layer, if an import that this one waited for has stored it.
+std::optional<Layer> stored_by_another(const StoreCore& core, const ImportOptions& options) {
+  if (const auto id = expected_id(options.parent, options)) return core.find(*id);
+  for (Layer& layer : core.list())
+    if (layer.parent == options.parent && layer.blob == options.expected_blob) return std::move(layer);
+  return std::nullopt;
+}
+
 /// One import. Reading needs no parent, so layers of a chain can do it at the same time; settling does.
 class Import {
  public:
   Import(const StoreCore& core, ByteSource& source, ImportOptions options)
       : core_(core),
+        source_(source),
         options_(std::move(options)),
-        draft_(core, options_.conformance, options_.owners, options_.budget, result_.report),
-        stream_(source, core.hash(), core.codecs(), options_.control, options_.budget) {
+        draft_(core, options_.conformance, options_.owners, options_.budget, result_.report) {
+    draft_.keep_by(options_.lease, options_.tag);
     Layer& layer = draft_.layer();
     layer.created = options_.created.empty() ? now_rfc3339() : options_.created;
     layer.author = options_.author;
     layer.comment = options_.comment;
   }
 
-  /// In a thread whose umask is zero, if `umask_is_zero`. With `known`, there is nothing to extract: the stream is only
-  /// checked.
-  void read(bool umask_is_zero, bool known) {
-    known_ = known || (options_.expected_diff_id && has_tree(core_, *options_.expected_diff_id));
+  /// In a thread whose umask is zero, if `umask_is_zero`. Where the store has the tree, or the whole layer (`id`, if
+  /// that is known), there is nothing to extract: the stream is only checked.
+  void read(bool umask_is_zero, const std::optional<Digest>& id) {
+    if (draft_.existed()) return;
+    stream_.emplace(source_, core_.hash(), core_.codecs(), options_.control, options_.budget);  // begins to read
+    known_ = options_.expected_diff_id && (has_tree(core_, *options_.expected_diff_id) || (id && core_.find(*id)));
     const LayerStream::Result read = known_ ? check() : extract(umask_is_zero);
     diff_id_ = read.diff_id;
     Layer& layer = draft_.layer();
@@ -79,16 +103,22 @@ class Import {
     layer.blob_size = read.blob_size;
   }
 
+  /// In the place of reading and settling: another has stored it.
+  void take_over(Layer stored) { draft_.settle_stored(std::move(stored)); }
+
   /// All but putting it in place; `lowers`: the trees of the parent's chain, topmost first.
   void settle(const std::optional<Layer>& parent, const std::vector<boost::filesystem::path>& lowers) {
+    if (draft_.existed()) return;
     if (!known_) return draft_.settle(parent, lowers, diff_id_, options_.control);
     // What makes it known can be removed while the stream is read; then it must be given again.
     if (!draft_.settle_known(parent, diff_id_, options_.control))
-      throw_error(errc::not_found, "store the layer", stream_.name(), "the tree that it shares was removed meanwhile",
+      throw_error(errc::not_found, "store the layer", stream_->name(), "the tree that it shares was removed meanwhile",
                   "import it again");
   }
 
   LayerDraft& draft() { return draft_; }
+  /// Is held until this goes: by then the layer is in place.
+  void hold(std::optional<Flight> flight) { flight_ = std::move(flight); }
 
   /// Once it is in place.
   ImportedLayer result() {
@@ -99,28 +129,30 @@ class Import {
 
  private:
   LayerStream::Result check() {
-    while (!stream_.next_block().bytes.empty()) {
+    while (!stream_->next_block().bytes.empty()) {
     }
-    LayerStream::Result read = stream_.finish();
+    LayerStream::Result read = stream_->finish();
     if (options_.expected_blob && read.blob != *options_.expected_blob)
-      throw_error(errc::digest_mismatch, "accept", stream_.name(), "its digest is " + read.blob.to_string());
+      throw_error(errc::digest_mismatch, "accept", stream_->name(), "its digest is " + read.blob.to_string());
     if (read.diff_id != *options_.expected_diff_id)
-      throw_error(errc::digest_mismatch, "accept", stream_.name(), "its diff id is " + read.diff_id.to_string());
+      throw_error(errc::digest_mismatch, "accept", stream_->name(), "its diff id is " + read.diff_id.to_string());
     return read;
   }
 
   LayerStream::Result extract(bool umask_is_zero) {
-    draft_.open(umask_is_zero, writers_for(stream_));
+    draft_.open(umask_is_zero, writers_for(*stream_));
     const ExtractOptions extract{options_.conformance, options_.end, options_.expected_blob, options_.expected_diff_id,
                                  options_.budget};
-    return extract_layer(stream_, draft_.builder(), &draft_.recipe(), extract, options_.control, result_.report);
+    return extract_layer(*stream_, draft_.builder(), &draft_.recipe(), extract, options_.control, result_.report);
   }
 
   const StoreCore& core_;
+  ByteSource& source_;
   const ImportOptions options_;
+  std::optional<Flight> flight_;
   ImportedLayer result_;
   LayerDraft draft_;
-  LayerStream stream_;
+  std::optional<LayerStream> stream_;
   bool known_ = false;
   Digest diff_id_;
 };
@@ -137,9 +169,16 @@ class ChainImport {
         room_for_large_(std::max(1U, std::thread::hardware_concurrency() / 4)),
         placed_(parent_of(core, layers.front().options)),
         parent_(placed_) {
+    if (placed_ || layers.size() > 1) keeper_.emplace(core);
+    if (placed_) keeper_->need(placed_->id);
+    std::optional<Digest> below = layers.front().options.parent;
+    bool known = true;
     for (const LayerInput& layer : layers) {
       const std::optional<std::uint64_t> size = layer.source.size();
       is_large_.push_back(!size || *size > LayerStream::small_layer);
+      if (known) below = expected_id(below, layer.options);
+      known = known && below;
+      expected_ids_.push_back(known ? below : std::nullopt);
     }
   }
 
@@ -178,7 +217,7 @@ class ChainImport {
       turn_.notify_all();
     };
     try {
-      one.read(umask_is_zero, false);
+      one.read(umask_is_zero, expected_ids_[i]);
     } catch (...) {
       make_room();
       throw;
@@ -186,12 +225,33 @@ class ChainImport {
     make_room();
   }
 
+  /// The layer's flight, base first: so do all, and two chains never wait for each other. Empty where the layer isn't
+  /// known beforehand.
+  std::optional<Flight> board(std::size_t i, const std::stop_token& stop) {
+    if (!expected_ids_[i]) return std::nullopt;
+    {
+      std::unique_lock hold(mutex_);
+      turn_.wait(hold, [&] { return boarded_ == i || failed_before(i); });
+      if (failed_before(i)) throw_error(errc::cancelled, "import", expected_ids_[i]->to_string());
+    }
+    std::optional<Flight> flight(std::in_place, core_, *expected_ids_[i], stop);
+    const std::lock_guard hold(mutex_);
+    ++boarded_;
+    turn_.notify_all();
+    return flight;
+  }
+
   void import(std::size_t i, bool umask_is_zero) {
     ImportOptions options = layers_[i].options;
     // A failure below ends what is above, whose own stop token goes on to count.
     const std::stop_callback forward(options.control.stop, [this, i] { stops_[i].request_stop(); });
     options.control.stop = stops_[i].get_token();
+    const std::stop_token stop = options.control.stop;
     auto one = std::make_unique<Import>(core_, layers_[i].source, std::move(options));
+    std::optional<Flight> flight = board(i, stop);
+    std::optional<Layer> stored = flight && flight->waited() ? core_.find(*expected_ids_[i]) : std::nullopt;
+    one->hold(std::move(flight));
+    if (stored) one->take_over(*std::move(stored));
     read(i, *one, umask_is_zero);
     {
       std::unique_lock hold(mutex_);
@@ -225,7 +285,7 @@ class ChainImport {
     unplaced_bytes_ = 0;
     std::vector<LayerDraft*> drafts;
     for (const auto& one : settled) drafts.push_back(&one->draft());
-    LayerDraft::place(core_, drafts);
+    LayerDraft::place(core_, drafts, keeper_ ? &*keeper_ : nullptr);
     for (const auto& one : settled) results_.push_back(one->result());
     placed_ = parent_;
   }
@@ -245,9 +305,11 @@ class ChainImport {
   std::span<const LayerInput> layers_;
   std::vector<std::stop_source> stops_;
   std::vector<bool> is_large_;  ///< or may be
+  std::vector<std::optional<Digest>> expected_ids_;
   std::mutex mutex_;
   std::condition_variable turn_;
   std::size_t next_ = 0;
+  std::size_t boarded_ = 0;
   std::size_t settled_ = 0;
   std::size_t large_ = 0;  ///< that are being read
   std::size_t room_for_large_;
@@ -257,6 +319,7 @@ class ChainImport {
   static constexpr std::uint64_t most_unplaced_bytes = 64U << 20;
   std::optional<Layer> placed_;  ///< the topmost layer that is in place
   std::optional<Layer> parent_;  ///< the topmost that is settled
+  std::optional<Draft> keeper_;  ///< keeps what is in place already, for those above
   std::vector<std::unique_ptr<Import>> unplaced_;
   std::uint64_t unplaced_bytes_ = 0;
   std::vector<ImportedLayer> results_;
@@ -271,10 +334,16 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
   sweep_drafts(core);
   const std::optional<Layer> parent = parent_of(core, options);  // before anything is read for it
   Import one(core, source, options);
-  const bool stored =
-      options.expected_diff_id && core.find(chain_id(options.parent, *options.expected_diff_id)).has_value();
+  if (parent) one.draft().need(parent->id);
+  bool waited = false;
+  if (const auto layer = flight_of(options)) {
+    std::optional<Flight> flight(std::in_place, core, *layer, options.control.stop);
+    waited = flight->waited();
+    one.hold(std::move(flight));
+  }
+  if (auto stored = waited ? stored_by_another(core, options) : std::nullopt) one.take_over(*std::move(stored));
   with_zero_umask([&](bool umask_is_zero) {
-    one.read(umask_is_zero, stored);
+    one.read(umask_is_zero, expected_id(options.parent, options));
     one.settle(parent, parent ? core.lowers(*parent) : std::vector<boost::filesystem::path>());
     LayerDraft* const draft[] = {&one.draft()};
     LayerDraft::place(core, draft);

@@ -3,6 +3,8 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/lease.hpp"
+#include "store/tag.hpp"
 #include "store/tree_entries.hpp"
 
 #include <algorithm>
@@ -16,10 +18,6 @@ FileDescriptor open_child(int dir, const std::string& name) {
   FileDescriptor fd(sys::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   if (!fd) throw_errno(errno, "open the directory", quoted(name));
   return fd;
-}
-
-std::string place_of(const char* room, const Digest& name) {
-  return std::string(room) + "/" + std::string(name.algorithm()) + "/" + name.hex();
 }
 
 void tell(const Control& control, Progress::Phase phase, const Layer& layer) {
@@ -41,6 +39,12 @@ LayerDraft::LayerDraft(const StoreCore& core, Conformance conformance, Owners ow
   options_.conformance = conformance;
   options_.owners = owners;
   options_.budget = budget;
+}
+
+void LayerDraft::keep_by(const Lease* lease, std::string tag) {
+  if (!tag.empty()) check_tag_name(tag);
+  lease_ = lease;
+  tag_ = std::move(tag);
 }
 
 void LayerDraft::open(bool umask_is_zero, unsigned writers) {
@@ -128,7 +132,7 @@ bool LayerDraft::settle_known(const std::optional<Layer>& parent, const Digest& 
   existed_ = find_stored();
   if (existed_) return true;
   const FileDescriptor tree =
-      try_open_beneath(core_.root_descriptor(), place_of("trees", diff_id), O_RDONLY | O_DIRECTORY);
+      try_open_beneath(core_.root_descriptor(), core_.tree_path(diff_id), O_RDONLY | O_DIRECTORY);
   const auto record = tree ? find_tree_record(tree.get()) : std::nullopt;
   if (!record || !record->self_contained) return false;
   settle_tree(diff_id, record->root_listed);
@@ -136,6 +140,11 @@ bool LayerDraft::settle_known(const std::optional<Layer>& parent, const Digest& 
   layer_.entries = record->entries;
   write_record(control);
   return true;
+}
+
+void LayerDraft::settle_stored(Layer layer) {
+  layer_ = std::move(layer);
+  existed_ = true;
 }
 
 /// The draft's note names the tree, so that a sweep finds one that was put in place and no layer came to use.
@@ -153,35 +162,53 @@ boost::filesystem::path LayerDraft::tree_path() const {
 }
 
 void LayerDraft::check_needs() const {
-  if (layer_.parent && !try_stat(core_.root_descriptor(), place_of("layers", *layer_.parent)))
+  if (layer_.parent && !try_stat(core_.root_descriptor(), core_.layer_path(*layer_.parent)))
     throw_error(errc::not_found, "store the layer", layer_.id.to_string(),
                 "its parent " + layer_.parent->to_string() + " was removed meanwhile");
-  if (!tree_ && !try_stat(core_.root_descriptor(), place_of("trees", layer_.tree())))
+  if (!tree_ && !try_stat(core_.root_descriptor(), core_.tree_path(layer_.tree())))
     throw_error(errc::not_found, "store the layer", layer_.id.to_string(), "its tree was removed meanwhile",
                 "import it again");
 }
 
+/// Who finds a layer stored relies on it from then on as who has made it: its age counts anew.
+void LayerDraft::touch() const {
+  const timespec now[2] = {{.tv_sec = 0, .tv_nsec = UTIME_NOW}, {.tv_sec = 0, .tv_nsec = UTIME_NOW}};
+  if (sys::utimensat(core_.root_descriptor(), core_.layer_path(layer_.id).c_str(), now, 0) == 0) return;
+  if (errno == ENOENT)
+    throw_error(errc::not_found, "store the layer", layer_.id.to_string(), "it was stored, and removed meanwhile",
+                "import it again");
+  throw_errno(errno, "store the layer", layer_.id.to_string());
+}
+
+void LayerDraft::keep() const {
+  if (lease_) lease_->holder().place(layer_.id);
+  if (!tag_.empty()) place_tag(core_, draft_, tag_, layer_.id);
+}
+
 /// The records go in last, after their trees are there for good: they are what makes the layers exist. A record is in
 /// the same directory as its parent's and renamed after it, so no journal has it without.
-void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> drafts) {
+void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> drafts, const Draft* keeper) {
   std::vector<LayerDraft*> fresh;
   std::ranges::copy_if(drafts, std::back_inserter(fresh), [](const LayerDraft* draft) { return !draft->existed_; });
-  if (fresh.empty()) return;
-  fresh.front()->draft_.sync();  // all that is in the filesystem
+  if (!fresh.empty()) fresh.front()->draft_.sync();  // all that is in the filesystem
   const Lock placing = core.lock(Lock::Kind::shared);
   const auto sync_room = [&](const char* room) {
-    if (core.durability() == Durability::none) return;
     const std::string path = std::string(room) + "/" + std::string(core.hash().name);
-    sync_directory(open_beneath(core.root_descriptor(), path, O_RDONLY | O_DIRECTORY).get(), path);
+    core.sync(open_beneath(core.root_descriptor(), path, O_RDONLY | O_DIRECTORY).get(), path);
   };
   for (const LayerDraft* draft : fresh)
-    if (draft->tree_) draft->draft_.publish("tree", place_of("trees", draft->layer_.tree()));
-  sync_room("trees");
-  for (LayerDraft* draft : fresh) {
-    draft->check_needs();
-    draft->existed_ = !draft->draft_.publish("layer", place_of("layers", draft->layer_.id));
+    if (draft->tree_) draft->draft_.publish("tree", core.tree_path(draft->layer_.tree()));
+  if (!fresh.empty()) sync_room("trees");
+  for (LayerDraft* draft : drafts) {
+    if (!draft->existed_) {
+      draft->check_needs();
+      draft->existed_ = !draft->draft_.publish("layer", core.layer_path(draft->layer_.id));
+    }
+    if (draft->existed_) draft->touch();
   }
-  sync_room("layers");
+  if (!fresh.empty()) sync_room("layers");
+  for (const LayerDraft* draft : drafts) draft->keep();
+  if (keeper) keeper->note_need(drafts.back()->layer_.id);
   for (const LayerDraft* draft : fresh)
     if (!draft->existed_) (void)sys::unlinkat(draft->draft_.descriptor(), "orphan", 0);
 }

@@ -19,6 +19,10 @@ namespace strata::detail {
 class LayerDraft {
  public:
   LayerDraft(const StoreCore& core, Conformance conformance, Owners owners, const Budget& budget, Report& report);
+  /// What is to keep the layer from the moment that it is in place.
+  void keep_by(const Lease* lease, std::string tag);
+  /// What it relies on until then (Draft::need).
+  void need(const Digest& layer) const { draft_.need(layer); }
 
   /// Starts the tree. To be called in the thread that fills it; `writers` make files beside it.
   void open(bool umask_is_zero, unsigned writers = 0);
@@ -34,20 +38,24 @@ class LayerDraft {
               const Digest& diff_id, const Control& control);
   /// The same for a tree that the store has. False where that tree can't serve.
   bool settle_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control);
+  /// The same for a layer that is stored.
+  void settle_stored(Layer layer);
   bool existed() const { return existed_; }
   /// The settled tree, where it is now: the store's own, or in the draft until that is placed.
   boost::filesystem::path tree_path() const;
 
   /// Syncs the settled drafts, as the store's durability asks, and puts their trees and records in place, in this
-  /// order: each is the parent of the next, or of no other here. Throws errc::not_found where what they need was
-  /// removed.
-  static void place(const StoreCore& core, std::span<LayerDraft* const> drafts);
+  /// order: each is the parent of the next, or of no other here. Leases and tags get them in the same moment. Throws
+  /// errc::not_found where what they need was removed. `keeper` keeps the last of them.
+  static void place(const StoreCore& core, std::span<LayerDraft* const> drafts, const Draft* keeper = nullptr);
 
  private:
   void name_layer(const std::optional<Layer>& parent, const Digest& diff_id);
   void write_record(const Control& control);
   void check_needs() const;
   bool find_stored();
+  void touch() const;
+  void keep() const;
   void settle_tree(const Digest& key, bool root_listed);
 
   const StoreCore& core_;
@@ -60,6 +68,8 @@ class LayerDraft {
   std::optional<FileSink> recipe_file_;
   std::optional<RecipeWriter> recipe_;
   std::optional<TreeBuilder> builder_;
+  const Lease* lease_ = nullptr;
+  std::string tag_;
   bool existed_ = false;
 };
 

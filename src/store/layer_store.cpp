@@ -2,7 +2,9 @@
 
 #include <strata/error.hpp>
 
+#include "store/lease.hpp"
 #include "store/operations.hpp"
+#include "store/tag.hpp"
 
 #include <algorithm>
 
@@ -35,14 +37,16 @@ Layer LayerStoreBase::get(const Digest& id) const { return core_->get(id); }
 std::vector<Layer> LayerStoreBase::list() const { return core_->list(); }
 
 Digest LayerStoreBase::resolve(std::string_view text) const {
+  if (is_tag_name(text))
+    if (const auto tagged = detail::find_tag(*core_, text)) return *tagged;
   const std::string prefix = std::string(core_->hash().name) + ":";
   std::string_view digits = text;
   if (digits.starts_with(prefix)) digits.remove_prefix(prefix.size());
   const bool hex = !digits.empty() &&
                    std::ranges::all_of(digits, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
   if (!hex)
-    throw_error(errc::bad_argument, "find the layer", quoted(text),
-                "an id is " + prefix + "… , or its first digits in lower case");
+    throw_error(is_tag_name(text) ? errc::not_found : errc::bad_argument, "find the layer", quoted(text),
+                "there is no tag of this name, and an id is " + prefix + "…, or its first digits in lower case");
   std::optional<Digest> found;
   for (const Digest& id : core_->ids()) {
     if (!id.hex().starts_with(digits)) continue;
@@ -71,6 +75,23 @@ std::vector<Layer> LayerStoreBase::chain(const Digest& id) const {
 }
 
 void LayerStoreBase::remove(const Digest& id) { detail::remove_layer(*core_, id); }
+
+GcResult LayerStoreBase::gc(const GcOptions& options) { return detail::collect_garbage(*core_, options); }
+std::vector<Leftover> LayerStoreBase::leftovers() const { return detail::leftovers_of(*core_); }
+
+Lease LayerStoreBase::lease(const LeaseOptions& options) { return Lease(detail::LeaseHolder::create(core_, options)); }
+Lease LayerStoreBase::open_lease(std::string_view name) { return Lease(detail::LeaseHolder::open(core_, name)); }
+std::vector<LeaseState> LayerStoreBase::leases() const { return detail::list_leases(*core_); }
+void LayerStoreBase::remove_lease(std::string_view name) {
+  if (!detail::remove_lease(*core_, std::string(name)))
+    throw_error(errc::not_found, "remove", "lease " + quoted(name), "there is none");
+}
+
+void LayerStoreBase::tag(std::string_view name, const Digest& layer) { detail::set_tag(*core_, name, layer); }
+void LayerStoreBase::untag(std::string_view name) { detail::remove_tag(*core_, name); }
+std::vector<Tag> LayerStoreBase::tags() const { return detail::list_tags(*core_); }
+std::optional<Digest> LayerStoreBase::find_tag(std::string_view name) const { return detail::find_tag(*core_, name); }
+
 std::uint64_t LayerStoreBase::export_layer(const Digest& id, ByteSink& sink, const Control& control) const {
   return detail::export_layer(*core_, id, sink, control);
 }

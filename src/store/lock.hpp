@@ -4,6 +4,7 @@
 
 #include <strata/file_descriptor.hpp>
 
+#include <cstdint>
 #include <optional>
 
 namespace strata::detail {
@@ -16,6 +17,8 @@ class Lock {
   static Lock wait(int dir, const char* name, Kind kind);
   /// The same, but gives up at once where another holds it.
   static std::optional<Lock> attempt(int dir, const char* name, Kind kind);
+  /// The same for one byte of the file, exclusively: locks on different bytes don't meet. There need be no such byte.
+  static std::optional<Lock> attempt_byte(int dir, const char* name, std::uint64_t byte);
 
  private:
   explicit Lock(FileDescriptor fd) : fd_(std::move(fd)) {}

@@ -13,6 +13,8 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
 std::uint64_t export_layer(const StoreCore& core, const Digest& id, ByteSink& sink, const Control& control);
 VerifyResult verify_layer(const StoreCore& core, const Digest& id, const Control& control);
 void remove_layer(const StoreCore& core, const Digest& id);
+GcResult collect_garbage(const StoreCore& core, const GcOptions& options);
+std::vector<Leftover> leftovers_of(const StoreCore& core);
 Report unpack_chain(const StoreCore& core, const Digest& id, const boost::filesystem::path& directory,
                     const UnpackOptions& options);
 Explanation explain_path(const StoreCore& core, const Digest& id, std::string_view path);

@@ -5,6 +5,7 @@
 #include <strata/container.hpp>
 #include <strata/layer.hpp>
 
+#include "store/lease.hpp"
 #include "store/tree_record.hpp"
 
 #include <optional>
@@ -35,6 +36,10 @@ bool same(const TreeRecord& a, const TreeRecord& b) {
          a.root_listed == b.root_listed && a.self_contained == b.self_contained && a.as_listed == b.as_listed;
 }
 
+bool same(const LeaseRecord& a, const LeaseRecord& b) {
+  return a.created == b.created && a.expires == b.expires && a.survives == b.survives;
+}
+
 /// nullopt: refused.
 template <class Parse>
 auto check(std::string_view text, Parse parse) -> std::optional<decltype(parse(text))> {
@@ -61,6 +66,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(container->target.native().find('\0') == std::string::npos, "a target with a NUL");
   }
   check(text, tree_record_from_json);
+  check(text, lease_record_from_json);
 
   const auto digest = Digest::try_parse(text);
   std::optional<Digest> parsed;

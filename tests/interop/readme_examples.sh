@@ -27,7 +27,7 @@ import pathlib, re, sys
 source = pathlib.Path(sys.argv[1])
 programs = [path.read_text() for path in (source / "examples").rglob("*.cpp")]
 blocks = re.findall(r"^```cpp\n(.*?)^```$", (source / "README.md").read_text(), re.M | re.S)
-assert len(blocks) >= 7, f"the README has {len(blocks)} examples"
+assert len(blocks) >= 8, f"the README has {len(blocks)} examples"
 for block in blocks:
     assert any(block in program for program in programs), f"in no file of examples/:\n{block}"
 PYTHON
@@ -60,6 +60,8 @@ head -c 100000000 /dev/zero >base/large && tar -C base -cf large.tar . && rm bas
 says "took too long; the store is as it was" "$examples/readme_watch" watched large.tar 0
 says " bytes" "$examples/readme_watch" watched large.tar 600000
 if head -n 1 said | grep -v " of $(stat -c %s large.tar) bytes"; then echo "FAILED: progress without a total"; exit 1; fi
+says "^0 layers removed, 0 bytes free" "$examples/readme_keep" kept base.tar team/app:1
+cmp kept/tags/team%2Fapp:1 <(echo "$base")
 says "cannot remove .*reader" "$examples/readme_mount" mounted base.tar
 cp -a base/. newer/ && echo three >newer/etc/conf
 says "tar+zstd sha256:" "$examples/readme_diff" base newer change.tar.zst

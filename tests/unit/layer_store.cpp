@@ -251,7 +251,8 @@ TEST_CASE("Ids may be abbreviated where that is unambiguous") {
   CHECK(f.store.resolve(id.to_string()) == id);
   CHECK(f.store.resolve(id.hex().substr(0, 6)) == id);
   CHECK(f.store.resolve("sha256:" + id.hex().substr(0, 6)) == id);
-  CHECK(code_of([&] { (void)f.store.resolve("xyz"); }) == errc::bad_argument);
+  CHECK(code_of([&] { (void)f.store.resolve("xyz"); }) == errc::not_found);
+  CHECK(code_of([&] { (void)f.store.resolve("-x"); }) == errc::bad_argument);
   CHECK(code_of([&] { (void)f.store.resolve(std::string(64, id.hex()[0] == '0' ? '1' : '0')); }) == errc::not_found);
   std::string first_digits = id.hex().substr(0, 1);
   for (int i = 0; f.store.list().size() < 40; ++i) f.import(layer({file(std::to_string(i))}));

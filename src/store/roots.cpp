@@ -1,0 +1,26 @@
+#include "store/roots.hpp"
+
+#include <strata/error.hpp>
+
+#include "store/draft.hpp"
+#include "store/lease.hpp"
+#include "store/tag.hpp"
+
+namespace strata::detail {
+
+std::vector<Root> roots_of(const StoreCore& core) {
+  std::vector<Root> roots;
+  const auto add = [&](std::string what, const Digest& layer) {
+    roots.push_back(Root{.what = std::move(what), .layer = layer});
+  };
+  for (const Container& container : core.containers()) add("container " + quoted(container.name), container.layer);
+  for (const LeaseState& lease : list_leases(core))
+    if (lease.live)
+      for (const Digest& layer : lease.layers) add("lease " + quoted(lease.name), layer);
+  for (const Tag& tag : list_tags(core)) add("tag " + quoted(tag.name), tag.layer);
+  for (const DraftNeeds& needs : needs_of_drafts(core))
+    for (const Digest& layer : needs.layers) add("a running import or commit", layer);
+  return roots;
+}
+
+}  // namespace strata::detail

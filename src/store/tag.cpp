@@ -1,0 +1,101 @@
+#include "store/tag.hpp"
+
+#include <strata/error.hpp>
+
+#include "base/files.hpp"
+#include "base/names.hpp"
+#include "tree/directory.hpp"
+
+#include <algorithm>
+
+namespace strata {
+
+namespace {
+constexpr std::size_t longest_name = 200;
+constexpr std::size_t longest_file_name = 255;  // NAME_MAX
+constexpr std::string_view slash = "%2F";       // as it is in a file's name
+}  // namespace
+
+bool is_tag_name(std::string_view name) noexcept {
+  if (name.empty() || name.size() > longest_name || !detail::is_letter_or_digit(name.front())) return false;
+  std::size_t on_disk = 0;
+  for (const char c : name) {
+    if (!detail::is_letter_or_digit(c) && std::string_view("_.-:/@").find(c) == std::string_view::npos) return false;
+    on_disk += c == '/' ? slash.size() : 1;
+  }
+  return on_disk <= longest_file_name;
+}
+
+void check_tag_name(std::string_view name) {
+  if (!is_tag_name(name))
+    throw_error(errc::bad_argument, "use", "the tag " + quoted(name), {},
+                "a tag is 1 to 200 letters, digits and any of '_.-:/@', and begins with a letter or a digit");
+}
+
+}  // namespace strata
+
+namespace strata::detail {
+
+namespace {
+
+std::string path_of(std::string_view name) {
+  std::string path = "tags/";
+  for (const char c : name) c == '/' ? path += slash : path += c;
+  return path;
+}
+
+FileDescriptor tags_directory(const StoreCore& core) {
+  return try_open_beneath(core.root_descriptor(), "tags", O_RDONLY | O_DIRECTORY);
+}
+
+void sync_tags(const StoreCore& core) { core.sync(tags_directory(core).get(), "tags"); }
+
+}  // namespace
+
+void place_tag(const StoreCore& core, const Draft& draft, std::string_view name, const Digest& layer) {
+  make_directory(core.root_descriptor(), "tags");  // stores of earlier versions have none
+  core.write_record(draft.descriptor(), "tag", layer.to_string() + "\n");
+  draft.replace("tag", path_of(name));
+  sync_tags(core);
+}
+
+void set_tag(const StoreCore& core, std::string_view name, const Digest& layer) {
+  check_tag_name(name);
+  const Draft draft(core);
+  const Lock references = core.lock(Lock::Kind::shared);
+  core.get(layer);
+  place_tag(core, draft, name, layer);
+}
+
+void remove_tag(const StoreCore& core, std::string_view name) {
+  check_tag_name(name);
+  if (sys::unlinkat(core.root_descriptor(), path_of(name).c_str(), 0) != 0) {
+    if (errno == ENOENT) throw_error(errc::not_found, "remove the tag", quoted(name), "there is none");
+    throw_errno(errno, "remove the tag", quoted(name));
+  }
+  sync_tags(core);
+}
+
+std::optional<Digest> find_tag(const StoreCore& core, std::string_view name) {
+  check_tag_name(name);
+  auto text = read_small_file(core.root_descriptor(), path_of(name));
+  if (!text) return std::nullopt;
+  if (text->ends_with('\n')) text->pop_back();
+  if (auto id = Digest::try_parse(*text)) return id;
+  throw_error(errc::damaged, "read the tag", quoted(name), "it holds no id", "set it again, or remove it");
+}
+
+std::vector<Tag> list_tags(const StoreCore& core) {
+  std::vector<Tag> tags;
+  const FileDescriptor dir = tags_directory(core);
+  if (!dir) return tags;
+  for (const DirectoryEntry& entry : list_directory(dir.get(), "tags")) {
+    std::string name = entry.name;
+    for (std::size_t at = 0; (at = name.find(slash, at)) != std::string::npos;) name.replace(at, slash.size(), "/");
+    if (auto layer = find_tag(core, name)) tags.push_back({std::move(name), *std::move(layer)});
+  }
+  std::ranges::sort(tags, {}, &Tag::name);
+  return tags;
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,223 @@
+#include <strata/layer_store.hpp>
+#include <strata/mounter.hpp>
+
+#include "support/bytes.hpp"
+#include "support/catch.hpp"
+#include "support/dying_process.hpp"
+#include "support/errors.hpp"
+#include "support/layer_entries.hpp"
+#include "support/scratch.hpp"
+
+#include <boost/filesystem/fstream.hpp>
+#include <boost/filesystem/operations.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <stop_token>
+#include <thread>
+
+using namespace strata;
+using namespace strata::test;
+namespace fs = boost::filesystem;
+using std::chrono::seconds;
+
+namespace {
+
+const GcOptions all_ages{.min_age = seconds(0)};
+
+struct Fixture {
+  ScratchDirectory scratch;
+  fs::path root = scratch.path() / "store";
+  LayerStore<> store{root, {.durability = Durability::none}};
+
+  ImportedLayer import(const std::string& name, const ImportOptions& options = {}) {
+    return store.import(MemorySource(layer({file(name, name)})), options);
+  }
+  /// Sets back when a layer was imported.
+  void make_older(const Digest& id, seconds age) const {
+    const timespec then{.tv_sec = std::time(nullptr) - age.count(), .tv_nsec = 0};
+    const timespec times[2] = {then, then};
+    REQUIRE(::utimensat(AT_FDCWD, (root / "layers/sha256" / id.hex()).c_str(), times, 0) == 0);
+  }
+  std::size_t count(const std::string& room) const {
+    const auto entries = fs::directory_iterator(root / room);
+    return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+  }
+};
+
+/// A source that is in the middle of an import as long as one likes.
+class PausedSource final : public ByteSource {
+ public:
+  PausedSource(const std::string& bytes, std::function<void()> pause) : inner_(bytes), pause_(std::move(pause)) {}
+  std::size_t read(std::span<std::byte> into) override {
+    if (pause_) std::exchange(pause_, nullptr)();
+    return inner_.read(into);
+  }
+
+ private:
+  MemorySource inner_;
+  std::function<void()> pause_;
+};
+
+}  // namespace
+
+TEST_CASE("gc removes what nothing needs, those on top first, and says what that frees") {
+  Fixture f;
+  const Digest base = f.import("base").id;
+  const Digest kept = f.import("kept", {.parent = base, .tag = "kept"}).id;
+  const Digest left = f.import("left", {.parent = base}).id;
+  const Digest above = f.import("above", {.parent = left}).id;
+
+  GcOptions dry = all_ages;
+  dry.dry_run = true;
+  const GcResult told = f.store.gc(dry);
+  CHECK(told.layers == std::vector{above, left});
+  CHECK(f.store.list().size() == 4);
+  CHECK(f.count("trees/sha256") == 4);
+
+  const GcResult done = f.store.gc(all_ages);
+  CHECK(done.layers == told.layers);
+  CHECK(done.trees == told.trees);
+  CHECK(done.trees.size() == 2);
+  CHECK(done.exclusive_bytes == told.exclusive_bytes);
+  CHECK(done.exclusive_bytes > 0);
+  CHECK(done.files == told.files);
+  CHECK(f.store.list().size() == 2);
+  CHECK(f.store.verify(kept).ok());
+  CHECK(f.count("trees/sha256") == 2);
+  CHECK(f.count("staging") == 0);
+  CHECK(f.store.gc(all_ages).layers.empty());
+}
+
+TEST_CASE("gc leaves young layers alone, and those that an import has lately found stored") {
+  Fixture f;
+  const Digest old = f.import("old").id, found = f.import("found").id, fresh = f.import("young").id;
+  f.make_older(old, seconds(7200));
+  f.make_older(found, seconds(7200));
+  CHECK(f.import("found").existed);
+  CHECK(f.store.gc().layers == std::vector{old});
+  CHECK(f.store.find(fresh));
+  CHECK(f.store.find(found));
+}
+
+TEST_CASE("A container keeps its chain") {
+  Fixture f;
+  const Digest base = f.import("base").id;
+  const Digest top = f.import("top", {.parent = base}).id;
+  // Where mounting isn't allowed, a container isn't made either; its record is all that counts here.
+  Container container;
+  container.name = "web";
+  container.layer = top;
+  container.backend = "overlay";
+  fs::create_directories(f.root / "containers/web/upper");
+  fs::ofstream(f.root / "containers/web/container.json") << to_json(container);
+  CHECK(f.store.gc(all_ages).layers.empty());
+  fs::remove_all(f.root / "containers/web");
+  CHECK(f.store.gc(all_ages).layers == std::vector{top, base});
+}
+
+TEST_CASE("A tree that two layers have stays with the last one, and what has names elsewhere isn't counted as freed") {
+  Fixture f;
+  const Digest one = f.import("one", {.tag = "one"}).id;
+  const Digest two = f.import("two", {.tag = "two"}).id;
+  const std::string shared = layer({file("shared", std::string(100000, 's'))});
+  const Digest left = f.store.import(MemorySource(shared), {.parent = one}).id;
+  const Digest kept = f.store.import(MemorySource(shared), {.parent = two, .tag = "kept"}).id;
+  const GcResult first = f.store.gc(all_ages);
+  CHECK(first.layers == std::vector{left});
+  CHECK(first.trees.empty());
+  CHECK(first.exclusive_bytes == 0);
+  CHECK(f.store.verify(kept).ok());
+
+  const fs::path file = f.root / "trees/sha256" / digest_of<Sha256>(shared).hex() / "fs/shared";
+  fs::create_hard_link(file, f.scratch.path() / "elsewhere");
+  f.store.untag("kept");
+  const GcResult second = f.store.gc(all_ages);
+  CHECK(second.layers == std::vector{kept});
+  CHECK(second.shared_bytes >= 100000);
+  CHECK(second.exclusive_bytes < 100000);
+}
+
+TEST_CASE("What a running import stands on stays, also of a chain that is half in place") {
+  Fixture f;
+  const Digest base = f.import("base").id;
+  SECTION("the parent of one layer") {
+    const std::string top = layer({file("top")});
+    PausedSource source(top, [&] {
+      if (!f.store.gc(all_ages).layers.empty()) throw std::runtime_error("gc has removed something");
+    });
+    CHECK(f.store.import(source, {.parent = base}).parent == base);
+  }
+  SECTION("the layers of a chain that are stored already") {
+    const std::string first = layer({file("first")}), second = layer({file("second")});
+    MemorySource below(first);
+    // Durability::none places each layer at once, so the first is in place when the second has been given time.
+    PausedSource above(second, [&] {
+      for (int i = 0; i < 2000 && f.store.list().size() < 2; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      if (!f.store.gc(all_ages).layers.empty()) throw std::runtime_error("gc has removed something");
+    });
+    const LayerInput inputs[] = {{below, {.parent = base}}, {above, {}}};
+    CHECK(f.store.import_chain(inputs).size() == 2);
+  }
+  // Nobody needs any of it now.
+  f.store.gc(all_ages);
+  CHECK(f.store.list().empty());
+}
+
+TEST_CASE("gc takes what dead writers have left, and trees that no layer has") {
+  Fixture f;
+  const Digest one = f.import("one", {.tag = "one"}).id;
+  const std::string cut = layer({file("cut")});
+  in_dying_process([&] {
+    PausedSource source(cut, [] { ::_exit(0); });
+    f.store.import(source);
+  });
+  const Digest orphan = digest_of<Sha256>("orphan");
+  fs::create_directories(f.root / "trees/sha256" / orphan.hex() / "fs");
+
+  const auto left = f.store.leftovers();
+  REQUIRE(left.size() == 2);
+  CHECK(left[0].kind == Leftover::Kind::draft);
+  CHECK(left[1].kind == Leftover::Kind::tree);
+  CHECK(left[1].name == orphan.to_string());
+  const GcResult result = f.store.gc();
+  CHECK(result.drafts == std::vector{left[0].name});
+  CHECK(result.trees == std::vector{orphan});
+  CHECK(f.store.leftovers().empty());
+  CHECK(f.store.verify(one).ok());
+}
+
+TEST_CASE("While a record can't be read, trees that it may have stay") {
+  Fixture f;
+  const Digest one = f.import("one").id, two = f.import("two").id;
+  fs::ofstream(f.root / "layers/sha256" / one.hex() / "metadata.json", std::ios::trunc);
+  const GcResult result = f.store.gc(all_ages);
+  CHECK(result.unreadable == std::vector{one});
+  CHECK(result.layers == std::vector{two});
+  CHECK(result.trees.empty());
+  CHECK(f.count("trees/sha256") == 2);
+}
+
+TEST_CASE("gc can be cancelled, before anything is removed and while trees are deleted") {
+  Fixture f;
+  f.import("one");
+  f.import("two");
+  std::stop_source stop;
+  GcOptions options = all_ages;
+  options.control.stop = stop.get_token();
+  SECTION("before") {
+    stop.request_stop();
+    CHECK(fails_with(errc::cancelled, [&] { f.store.gc(options); }));
+    CHECK(f.store.list().size() == 2);
+  }
+  SECTION("between two trees") {
+    options.control.observer = [&](const Progress&) { stop.request_stop(); };
+    CHECK(fails_with(errc::cancelled, [&] { f.store.gc(options); }));
+    CHECK(f.store.list().empty());
+    CHECK(f.count("staging") == 1);
+    CHECK(f.store.gc().drafts.size() == 1);
+  }
+  CHECK(f.count("staging") == 0);
+}
