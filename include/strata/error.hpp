@@ -58,7 +58,8 @@ class STRATA_API Error : public boost::system::system_error {
   std::string operation_, subject_, detail_, remedy_, message_;
 };
 
-/// Throws Error with the errno `number`. Call it at once: any other call may change errno.
+/// Throws Error with the errno `number`. Call it at once: any other call may change errno. Without a `remedy`, that of
+/// the errno is taken where it says that something has run out (ENOSPC, EDQUOT, EMFILE …).
 [[noreturn]] STRATA_API void throw_errno(int number, std::string operation, std::string subject,
                                          std::string detail = {}, std::string remedy = {});
 [[noreturn]] STRATA_API void throw_error(errc code, std::string operation, std::string subject, std::string detail = {},

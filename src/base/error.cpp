@@ -1,5 +1,7 @@
 #include <strata/error.hpp>
 
+#include "base/resources.hpp"
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -137,6 +139,7 @@ Error& Error::add_context(std::string_view context) {
 }
 
 void throw_errno(int number, std::string operation, std::string subject, std::string detail, std::string remedy) {
+  if (remedy.empty()) remedy = detail::remedy_of(number);
   throw Error({number, boost::system::system_category()}, std::move(operation), std::move(subject), std::move(detail),
               std::move(remedy));
 }

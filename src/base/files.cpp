@@ -44,6 +44,11 @@ void make_directory(int dir, const std::string& name) {
     throw_errno(errno, "create the directory", quoted(name));
 }
 
+void sync_file(int dir, const std::string& name) {
+  const FileDescriptor fd(sys::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW));
+  if (!fd || sys::fsync(fd.get()) != 0) throw_errno(errno, "sync", quoted(name));
+}
+
 void sync_directory(int dir, std::string_view shown) {
   // An O_PATH descriptor can't be synced, so the directory is opened anew.
   FileDescriptor fd(sys::openat(dir, ".", O_RDONLY | O_DIRECTORY));

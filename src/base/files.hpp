@@ -17,6 +17,8 @@ std::optional<std::string> read_small_file(int dir, const std::string& name, std
 void write_small_file(int dir, const std::string& name, std::string_view content);
 /// mkdirat, mode 0700; an existing directory is fine.
 void make_directory(int dir, const std::string& name);
+/// fsync of a file beneath `dir`.
+void sync_file(int dir, const std::string& name);
 /// fsync of a directory, by descriptor.
 void sync_directory(int dir, std::string_view shown);
 /// This many random hexadecimal digits, for names that must not collide.

@@ -23,7 +23,9 @@ UnionForm best_union_form(int directory) {
   // Replacing what isn't there writes nothing: the kernel checks the right to write trusted.* first (fs/xattr.c,
   // xattr_permission), then says ENODATA.
   const int result = sys::fsetxattr(directory, "trusted.overlay.strata-probe", "", 0, XATTR_REPLACE);
-  return result == 0 || errno == ENODATA ? UnionForm::overlay_trusted : UnionForm::overlay_user;
+  if (result == 0 || errno == ENODATA) return UnionForm::overlay_trusted;
+  if (errno == EPERM || errno == EACCES || errno == EOPNOTSUPP || errno == ENOSYS) return UnionForm::overlay_user;
+  throw_errno(errno, "try whether attributes trusted.* can be set on", "the directory");
 }
 
 }  // namespace strata

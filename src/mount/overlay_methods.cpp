@@ -21,9 +21,7 @@ bool is_read_only(const MountPlan& plan) { return plan.read_only || plan.upper.e
 FileDescriptor open_layer(const path& directory) {
   FileDescriptor fd(sys::openat(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY));
   if (fd) return fd;
-  const int number = errno;
-  throw_errno(number, "open", "layer directory " + quoted(directory.native()), {},
-              number == EMFILE ? "raise the limit of open files (ulimit -n)" : "");
+  throw_errno(errno, "open", "layer directory " + quoted(directory.native()));
 }
 
 /// A filesystem context that is being given its options.
