@@ -49,7 +49,8 @@ struct Explanation {
   std::string path;                ///< where it leads, followed inside the root
   Kind kind = Kind::nothing;       ///< of what is seen there; nothing: no layer has it, or what has it is hidden
   std::string target;              ///< of a symlink that the path ends with: it is not followed
-  std::vector<AtLayer> layers;     ///< topmost first
+  /// Topmost first. Of layers with the same tree, the topmost alone: what the tree does, it does from there.
+  std::vector<AtLayer> layers;
 
   /// The layer that a file's content, a symlink's target or a device comes from. Of a directory, see `shown`.
   std::optional<Digest> content;

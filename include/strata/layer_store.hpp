@@ -142,15 +142,18 @@ class STRATA_API LayerStoreBase {
   /// may not be in it. After a crash: as import.
   ImportedLayer commit(const Container& container, const CommitOptions& options = {});
 
-  /// nullopt: there is none. Throws errc::damaged for a record that can't be read.
+  /// nullopt: there is none. Throws errc::damaged for a record that says nothing that can be meant; importing the layer
+  /// again mends it.
   std::optional<Layer> find(const Digest& id) const;
   /// The same, but absence is errc::not_found.
   Layer get(const Digest& id) const;
   /// A tag, a full id, or the first hexadecimal digits of one, with or without "sha256:". Throws errc::not_found, or
   /// errc::bad_argument where several begin so.
   Digest resolve(std::string_view text) const;
-  /// All layers, sorted by id.
+  /// All layers, sorted by id, but those whose record is damaged.
   std::vector<Layer> list() const;
+  /// Ids of the layers whose record is damaged: find() says how.
+  std::vector<Digest> damaged_records() const;
   /// Layers whose parent this is.
   std::vector<Layer> children(const Digest& id) const;
   /// The layer and its parents, base first.

@@ -8,6 +8,8 @@
 #include "store/draft.hpp"
 #include "tree/attributes.hpp"
 
+#include <linux/fs.h>
+
 #include <array>
 
 namespace strata::detail {
@@ -82,7 +84,12 @@ std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, co
     core.sync(dir.get(), shown(container));
     if (!draft.publish("container", path)) return std::nullopt;
   }
-  core.sync(open_directory(core.containers_directory()).get(), core.containers_directory().native());
+  try {
+    core.sync(open_directory(core.containers_directory()).get(), core.containers_directory().native());
+  } catch (...) {
+    draft.take(path, "container");
+    throw;
+  }
   return LockedContainer(std::move(dir), std::move(lock), container);
 }
 
@@ -98,12 +105,37 @@ void LockedContainer::record(const StoreCore& core, const Container& container) 
 }
 
 void LockedContainer::remove(const StoreCore& core) {
-  const Draft draft(core);
-  draft.take("containers/" + container_.name, "container");
-  core.sync(open_directory(core.containers_directory()).get(), core.containers_directory().native());
+  const FileDescriptor containers = open_directory(core.containers_directory());
+  const std::string draft = move_out(core);
+  if (core.durability() == Durability::full && sys::fsync(containers.get()) != 0)
+    throw_errno(errno, "sync the directory", quoted(core.containers_directory().native()));
+  remove_draft(core, draft);
+}
+
+void LockedContainer::discard(const StoreCore& core) noexcept {
+  try {
+    remove_draft(core, move_out(core));
+  } catch (const std::exception&) {
+  }
+}
+
+/// Locked as it is, it makes a draft, which no sweep touches while this process lives. Opens nothing.
+std::string LockedContainer::move_out(const StoreCore& core) const {
+  const std::string path = "containers/" + container_.name, draft = random_name();
+  const int root = core.root_descriptor();
+  if (sys::renameat2(root, path.c_str(), root, ("staging/" + draft).c_str(), RENAME_NOREPLACE) != 0)
+    throw_errno(errno, "remove", "container " + quoted(container_.name));
   // The default mount point, if it was ever used; anything else there is not ours.
-  sys::unlinkat(core.root_descriptor(), ("mounts/" + container_.name).c_str(), AT_REMOVEDIR);
-  remove_tree(draft.descriptor(), "container", shown(container_));
+  sys::unlinkat(root, ("mounts/" + container_.name).c_str(), AT_REMOVEDIR);
+  return draft;
+}
+
+void LockedContainer::remove_draft(const StoreCore& core, const std::string& name) const {
+  try {
+    remove_tree(open_directory(core.root() / "staging").get(), name, shown(container_));
+  } catch (const Error&) {
+    // What is left goes with the next sweep.
+  }
 }
 
 std::string mount_source(const StoreCore& core, std::string_view name) {

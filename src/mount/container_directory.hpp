@@ -26,12 +26,17 @@ class LockedContainer {
   int descriptor() const { return fd_.get(); }
   /// Writes the record anew where it differs: by rename, so that a reader finds the old or the new.
   void record(const StoreCore& core, const Container& container);
-  /// Deletes it, under a name that is none first: after a crash it is there whole, or not at all.
+  /// Deletes it, under a name that is none first: after an error or a crash it is there whole, or is none any more.
   void remove(const StoreCore& core);
+  /// The same for one that is to be as if it had never been: as far as it goes, and without a sync.
+  void discard(const StoreCore& core) noexcept;
 
  private:
   LockedContainer(FileDescriptor fd, Lock lock, Container container)
       : fd_(std::move(fd)), lock_(std::move(lock)), container_(std::move(container)) {}
+  std::string move_out(const StoreCore& core) const;
+  void remove_draft(const StoreCore& core, const std::string& name) const;
+
   FileDescriptor fd_;
   Lock lock_;
   Container container_;

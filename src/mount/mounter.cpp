@@ -209,7 +209,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
       unmount_container(*core, backend, name);
     });
   } catch (...) {
-    if (made) locked->remove(*core_);
+    if (made) locked->discard(*core_);
     throw;
   }
 }

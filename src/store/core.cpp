@@ -69,6 +69,9 @@ StoreCore::StoreCore(const fs::path& root, const StoreOptions& options, HashPoli
       text = json.dump(1, '\t') + "\n";
       for (const char* name : {"staging.lock", "flights.lock"})
         (void)Lock::attempt(dir, name, Lock::Kind::shared);  // creates it
+      // What a writer left that was killed here before.
+      for (const DirectoryEntry& entry : list_directory(dir, root_.native()))
+        if (entry.name.starts_with("format.")) (void)sys::unlinkat(dir, entry.name.c_str(), 0);
       const std::string draft = "format." + random_name();
       write_small_file(dir, draft, *text);
       if (durability_ == Durability::full && sys::syncfs(dir) != 0)
@@ -114,19 +117,40 @@ void StoreCore::sync(int dir, std::string_view shown) const {
 
 void StoreCore::write_record(int dir, const std::string& name, std::string_view text) const {
   write_small_file(dir, name, text);
-  if (durability_ == Durability::none) return;
-  const FileDescriptor file(sys::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW));
-  if (!file || sys::fsync(file.get()) != 0) throw_errno(errno, "sync", quoted(name));
+  if (durability_ == Durability::full) sync_file(dir, name);
 }
 
 std::optional<Layer> StoreCore::find(const Digest& id) const {
   if (id.empty()) return std::nullopt;
-  const auto text = read_small_file(root_fd_.get(), layer_path(id) + "/metadata.json");
-  if (!text) return std::nullopt;
-  Layer layer = layer_from_json(*text);
-  if (layer.id != id)
-    throw_error(errc::damaged, "read the record of", id.to_string(), "it says that it is " + layer.id.to_string());
-  return layer;
+  const std::string directory = layer_path(id);
+  const auto damaged = [&](const std::string& how) {
+    throw_error(errc::damaged, "read the record of", id.to_string(), how, "import the layer again");
+  };
+  std::optional<std::string> text;
+  while (!(text = read_small_file(root_fd_.get(), directory + "/metadata.json"))) {
+    if (!try_stat(root_fd_.get(), directory)) return std::nullopt;
+    // It may have come between the two looks, as a whole.
+    if (try_stat(root_fd_.get(), directory + "/metadata.json")) continue;
+    if (try_stat(root_fd_.get(), directory)) damaged("there is none");
+    return std::nullopt;
+  }
+  try {
+    Layer layer = layer_from_json(*text);
+    if (layer.id == id) return layer;
+    damaged("it says that it is " + layer.id.to_string());
+  } catch (const Error& error) {
+    damaged(error.detail());
+  }
+  return std::nullopt;
+}
+
+std::optional<Layer> StoreCore::find_undamaged(const Digest& id) const {
+  try {
+    return find(id);
+  } catch (const Error& error) {
+    if (error.code() != errc::damaged) throw;
+    return std::nullopt;
+  }
 }
 
 Layer StoreCore::get(const Digest& id) const {
@@ -144,11 +168,17 @@ std::vector<Digest> StoreCore::ids() const {
   return ids;
 }
 
-std::vector<Layer> StoreCore::list() const {
+std::vector<Layer> StoreCore::list(std::vector<Digest>* damaged) const {
   std::vector<Layer> layers;
-  for (const Digest& id : ids())
-    // A layer that is removed meanwhile is no longer listed.
-    if (auto layer = find(id)) layers.push_back(*std::move(layer));
+  for (const Digest& id : ids()) {
+    try {
+      // A layer that is removed meanwhile is no longer listed.
+      if (auto layer = find(id)) layers.push_back(*std::move(layer));
+    } catch (const Error& error) {
+      if (error.code() != errc::damaged) throw;
+      if (damaged != nullptr) damaged->push_back(id);
+    }
+  }
   return layers;
 }
 

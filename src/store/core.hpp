@@ -44,8 +44,11 @@ class StoreCore {
   void write_record(int dir, const std::string& name, std::string_view text) const;
 
   std::optional<Layer> find(const Digest& id) const;
+  /// The same, but one whose record is damaged is none.
+  std::optional<Layer> find_undamaged(const Digest& id) const;
   Layer get(const Digest& id) const;
-  std::vector<Layer> list() const;
+  /// All but those whose record is damaged: one of them is not to block what is done to the others.
+  std::vector<Layer> list(std::vector<Digest>* damaged = nullptr) const;
   /// Of all layers, sorted; no record is read.
   std::vector<Digest> ids() const;
 

@@ -14,29 +14,58 @@ namespace strata::detail {
 namespace {
 constexpr const char* lock_name = "lock";
 constexpr std::string_view need_prefix = "needs.";
+constexpr const char* note_name = "orphan";
+
+/// A tree that was put in place, but no layer came to use, or that lost its last one.
+void take_orphan(const StoreCore& core, int draft) {
+  const auto note = read_small_file(draft, note_name);
+  const auto key = note ? Digest::try_parse(*note) : std::nullopt;
+  if (!key) return;
+  const Lock alone = core.lock(Lock::Kind::exclusive);
+  for (const Layer& layer : core.list())
+    if (std::ranges::find(layer.trees, *key) != layer.trees.end()) return;
+  const std::string tree = core.tree_path(*key);
+  // Another name each time: who did this before may have been killed.
+  if (sys::renameat2(core.root_descriptor(), tree.c_str(), draft, random_name().c_str(), 0) != 0 && errno != ENOENT)
+    throw_errno(errno, "remove", quoted(tree));
+}
+
 }  // namespace
 
 Draft::Draft(const StoreCore& core) : core_(core), name_(random_name()) {
   // Held shared so that no sweep sees the directory before its lock is taken.
   const Lock creating = Lock::wait(core.root_descriptor(), "staging.lock", Lock::Kind::shared);
-  const std::string path = "staging/" + name_;
-  make_directory(core.root_descriptor(), path);
-  fd_.reset(sys::openat(core.root_descriptor(), path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (!fd_) throw_errno(errno, "open the draft", quoted(path));
-  lock_ = Lock::wait(fd_.get(), lock_name, Lock::Kind::exclusive);
+  make_directory(core.root_descriptor(), place());
+  try {
+    fd_.reset(sys::openat(core.root_descriptor(), place().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (!fd_) throw_errno(errno, "open the draft", quoted(place()));
+    lock_ = Lock::wait(fd_.get(), lock_name, Lock::Kind::exclusive);
+    spare_.reset(sys::openat(fd_.get(), ".", O_PATH | O_DIRECTORY));
+    if (!spare_) throw_errno(errno, "open the draft", quoted(place()));
+  } catch (...) {
+    remove_empty();
+    throw;
+  }
 }
 
 Draft::~Draft() {
   if (left_) return;
+  spare_.reset();
   try {
-    // The lock goes last: as long as it is there and held, no sweep touches the directory.
+    take_orphan(core_, fd_.get());
     for (const DirectoryEntry& entry : list_directory(fd_.get()))
       if (entry.name != lock_name) remove_tree(fd_.get(), entry.name);
-    (void)sys::unlinkat(fd_.get(), lock_name, 0);
-    (void)sys::unlinkat(core_.root_descriptor(), ("staging/" + name_).c_str(), AT_REMOVEDIR);
+    // The lock goes last: as long as it is there and held, no sweep touches the directory.
+    remove_empty();
   } catch (const std::exception&) {
     // What is left goes with the next sweep.
   }
+}
+
+/// By its path: there may be no descriptor left.
+void Draft::remove_empty() const noexcept {
+  (void)sys::unlinkat(core_.root_descriptor(), (place() + "/" + lock_name).c_str(), 0);
+  (void)sys::unlinkat(core_.root_descriptor(), place().c_str(), AT_REMOVEDIR);
 }
 
 void Draft::sync() const {
@@ -55,6 +84,11 @@ void Draft::replace(const std::string& name, const std::string& to) const {
     throw_errno(errno, "publish", quoted(to));
 }
 
+void Draft::exchange(const std::string& name, const std::string& to) const {
+  if (sys::renameat2(fd_.get(), name.c_str(), core_.root_descriptor(), to.c_str(), RENAME_EXCHANGE) != 0)
+    throw_errno(errno, "replace", quoted(to));
+}
+
 void Draft::take(const std::string& from, const std::string& name) const {
   if (sys::renameat2(core_.root_descriptor(), from.c_str(), fd_.get(), name.c_str(), RENAME_NOREPLACE) != 0 &&
       errno != ENOENT)
@@ -71,18 +105,18 @@ void Draft::note_need(const Digest& layer) const {
   write_small_file(fd_.get(), std::string(need_prefix) + layer.to_string(), "");
 }
 
-namespace {
+void Draft::note_orphan(const Digest& key) const { write_small_file(fd_.get(), note_name, key.to_string()); }
 
-/// A tree that a dead writer put in place, but no layer came to use.
-void take_orphan(const StoreCore& core, int draft) {
-  const auto note = read_small_file(draft, "orphan");
-  const auto key = note ? Digest::try_parse(*note) : std::nullopt;
-  if (!key) return;
-  const Lock alone = core.lock(Lock::Kind::exclusive);
-  for (const Layer& layer : core.list())
-    if (std::ranges::find(layer.trees, *key) != layer.trees.end()) return;
-  (void)sys::renameat2(core.root_descriptor(), core.tree_path(*key).c_str(), draft, "orphaned", 0);
+void Draft::sync_note() const {
+  if (core_.durability() == Durability::none) return;
+  sync_file(fd_.get(), note_name);
+  sync_directory(fd_.get(), place());
+  sync_directory(open_directory(core_.root() / "staging").get(), "staging");
 }
+
+void Draft::drop_note() const { (void)sys::unlinkat(fd_.get(), note_name, 0); }
+
+namespace {
 
 /// Opens a draft; an empty descriptor where it is gone, or none. Sets `lock` where its writer is dead, or has done
 /// with it.

@@ -30,8 +30,17 @@ class Draft {
   bool publish(const std::string& name, const std::string& to) const;
   /// The same, in the place of what is there.
   void replace(const std::string& name, const std::string& to) const;
-  /// The opposite, for removal: moves `from` beneath the store's root into the draft. Absence is success.
+  /// The same, but the draft gets what is there.
+  void exchange(const std::string& name, const std::string& to) const;
+  /// The opposite of publish(), for removal: moves `from` beneath the store's root into the draft. Absence is success.
   void take(const std::string& from, const std::string& name) const;
+  /// Writes the note `orphan`: whoever gives the draft up, its writer or a sweep, then takes the tree `key` out of the
+  /// store, unless a layer has it.
+  void note_orphan(const Digest& key) const;
+  /// Makes that durable, where nothing else of the draft needs to be.
+  void sync_note() const;
+  /// The tree has a layer now, or is gone.
+  void drop_note() const;
 
   /// Keeps a layer while the draft lives, and with it all below. Throws errc::not_found where it isn't there.
   void need(const Digest& layer) const;
@@ -41,9 +50,14 @@ class Draft {
   void leave() { left_ = true; }
 
  private:
+  std::string place() const { return "staging/" + name_; }
+  void remove_empty() const noexcept;
+
   const StoreCore& core_;
   std::string name_;
   FileDescriptor fd_;
+  FileDescriptor
+      spare_;  ///< given back before the draft is deleted, which takes descriptors, of which there may be none
   std::optional<Lock> lock_;
   bool left_ = false;
 };

@@ -60,11 +60,18 @@ class Explainer {
  public:
   Explainer(const StoreCore& core, const Digest& id)
       : core_(core), top_(core.get(id)), view_(core.lowers(top_), MergedView::marks_of(core.form())) {
-    ids_.push_back(top_.id);
-    for (auto parent = top_.parent; parent; parent = core.get(*parent).parent) ids_.push_back(*parent);
-    if (ids_.size() != view_.layers())
+    chain_.push_back(top_.id);
+    for (auto parent = top_.parent; parent; parent = core.get(*parent).parent) chain_.push_back(*parent);
+    if (chain_.size() != top_.trees.size())
       throw_error(errc::damaged, "explain a path of", id.to_string(),
                   "its record has another number of trees than parents");
+    // A tree that the chain has several times does all that it does from its topmost place: the view has it once.
+    for (std::size_t layer = 0; layer < chain_.size(); ++layer) {
+      const Digest& key = top_.trees[top_.trees.size() - 1 - layer];
+      if (std::ranges::find(keys_, key) != keys_.end()) continue;
+      keys_.push_back(key);
+      ids_.push_back(chain_[layer]);
+    }
   }
 
   Explanation run(std::string_view path) {
@@ -160,9 +167,7 @@ class Explainer {
     casts_.push_back(std::move(casts));
   }
 
-  FileDescriptor open_tree(std::size_t layer) const {
-    return open_directory(core_.tree_directory(top_.trees[top_.trees.size() - 1 - layer]));
-  }
+  FileDescriptor open_tree(std::size_t layer) const { return open_directory(core_.tree_directory(keys_[layer])); }
 
   bool is_unmade(std::size_t layer) const {
     const auto missing = read_small_file(open_tree(layer).get(), "missing");
@@ -175,7 +180,7 @@ class Explainer {
   std::optional<Digest> describing_layer() const {
     if (names_.empty()) {
       if (top_.root_tree < 0) return std::nullopt;
-      return ids_[ids_.size() - 1 - static_cast<std::size_t>(top_.root_tree)];
+      return chain_[chain_.size() - 1 - static_cast<std::size_t>(top_.root_tree)];
     }
     for (std::size_t layer = 0; layer < result_.layers.size(); ++layer) {
       const Source source = result_.layers[layer].has == Kind::directory ? source_of(layer) : Source::below;
@@ -236,7 +241,8 @@ class Explainer {
   const Layer top_;
   const MergedView view_;
   const std::string opaque_mark_ = std::string(overlay_prefix(core_.form())) + "opaque";
-  std::vector<Digest> ids_;  // topmost first, as the view's layers
+  // Topmost first: the whole chain; and the view's layers, with their trees.
+  std::vector<Digest> chain_, ids_, keys_;
   Names names_;
   Explanation result_;
   std::optional<Cover> cover_;

@@ -67,7 +67,7 @@ std::optional<Digest> flight_of(const ImportOptions& options) {
 
 /// The layer, if an import that this one waited for has stored it.
 std::optional<Layer> stored_by_another(const StoreCore& core, const ImportOptions& options) {
-  if (const auto id = expected_id(options.parent, options)) return core.find(*id);
+  if (const auto id = expected_id(options.parent, options)) return core.find_undamaged(*id);
   for (Layer& layer : core.list())
     if (layer.parent == options.parent && layer.blob == options.expected_blob) return std::move(layer);
   return std::nullopt;
@@ -93,7 +93,8 @@ class Import {
   void read(bool umask_is_zero, const std::optional<Digest>& id) {
     if (draft_.existed()) return;
     stream_.emplace(source_, core_.hash(), core_.codecs(), options_.control, options_.budget);  // begins to read
-    known_ = options_.expected_diff_id && (has_tree(core_, *options_.expected_diff_id) || (id && core_.find(*id)));
+    known_ =
+        options_.expected_diff_id && (has_tree(core_, *options_.expected_diff_id) || (id && core_.find_undamaged(*id)));
     const LayerStream::Result read = known_ ? check() : extract(umask_is_zero);
     diff_id_ = read.diff_id;
     Layer& layer = draft_.layer();
@@ -249,7 +250,7 @@ class ChainImport {
     const std::stop_token stop = options.control.stop;
     auto one = std::make_unique<Import>(core_, layers_[i].source, std::move(options));
     std::optional<Flight> flight = board(i, stop);
-    std::optional<Layer> stored = flight && flight->waited() ? core_.find(*expected_ids_[i]) : std::nullopt;
+    std::optional<Layer> stored = flight && flight->waited() ? core_.find_undamaged(*expected_ids_[i]) : std::nullopt;
     one->hold(std::move(flight));
     if (stored) one->take_over(*std::move(stored));
     read(i, *one, umask_is_zero);
@@ -351,11 +352,9 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
   return one.result();
 }
 
-std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const LayerInput> layers) {
-  for (const LayerInput& layer : layers)
-    if (!layer.options.created.empty()) check_time(layer.options.created);
-  sweep_drafts(core);
-  if (layers.empty()) return {};
+namespace {
+
+std::vector<ImportedLayer> import_beside(const StoreCore& core, std::span<const LayerInput> layers) {
   ChainImport chain(core, layers);
   constexpr std::size_t most = 8;
   const std::size_t threads = std::min({layers.size(), most, std::size_t{std::thread::hardware_concurrency()}});
@@ -371,6 +370,26 @@ std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const L
   with_zero_umask([&](bool umask_is_zero) { chain.run(umask_is_zero); });
   beside.clear();
   return chain.finish();
+}
+
+}  // namespace
+
+std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const LayerInput> layers) {
+  for (const LayerInput& layer : layers)
+    if (!layer.options.created.empty()) check_time(layer.options.created);
+  sweep_drafts(core);
+  if (layers.empty()) return {};
+  try {
+    return import_beside(core, layers);
+  } catch (...) {
+    try {
+      // One that failed for want of descriptors may have had none to delete its draft with, while others held them.
+      sweep_drafts(core);
+    } catch (const Error&) {
+      // The next import sweeps too; what failed first is to be told.
+    }
+    throw;
+  }
 }
 
 }  // namespace strata::detail

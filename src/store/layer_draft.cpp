@@ -120,11 +120,20 @@ void LayerDraft::settle(const std::optional<Layer>& parent, const std::vector<bo
   write_record(control);
 }
 
-/// Whether the layer is there already; then it is that one.
+/// Whether the layer is there already; then it is that one. One whose record is damaged is made anew.
 bool LayerDraft::find_stored() {
-  std::optional<Layer> stored = core_.find(layer_.id);
+  std::optional<Layer> stored = core_.find_undamaged(layer_.id);
   if (stored) layer_ = *std::move(stored);
   return stored.has_value();
+}
+
+/// False: another writer's record is there.
+bool LayerDraft::publish_record() {
+  const std::string record = core_.layer_path(layer_.id);
+  if (draft_.publish("layer", record)) return true;
+  if (find_stored()) return false;
+  draft_.exchange("layer", record);
+  return true;
 }
 
 bool LayerDraft::settle_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control) {
@@ -153,7 +162,7 @@ void LayerDraft::write_record(const Control& control) {
   make_directory(dir, "layer");
   const FileDescriptor layer = open_child(dir, "layer");
   write_small_file(layer.get(), "metadata.json", to_json(layer_));
-  write_small_file(dir, "orphan", layer_.tree().to_string());
+  draft_.note_orphan(layer_.tree());
   tell(control, Progress::Phase::syncing, layer_);
 }
 
@@ -202,7 +211,7 @@ void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> draft
   for (LayerDraft* draft : drafts) {
     if (!draft->existed_) {
       draft->check_needs();
-      draft->existed_ = !draft->draft_.publish("layer", core.layer_path(draft->layer_.id));
+      draft->existed_ = !draft->publish_record();
     }
     if (draft->existed_) draft->touch();
   }
@@ -210,7 +219,7 @@ void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> draft
   for (const LayerDraft* draft : drafts) draft->keep();
   if (keeper) keeper->note_need(drafts.back()->layer_.id);
   for (const LayerDraft* draft : fresh)
-    if (!draft->existed_) (void)sys::unlinkat(draft->draft_.descriptor(), "orphan", 0);
+    if (!draft->existed_) draft->draft_.drop_note();
 }
 
 }  // namespace strata::detail

@@ -56,6 +56,7 @@ class LayerDraft {
   bool find_stored();
   void touch() const;
   void keep() const;
+  bool publish_record();
   void settle_tree(const Digest& key, bool root_listed);
 
   const StoreCore& core_;

@@ -35,6 +35,11 @@ ImportedLayer LayerStoreBase::commit(const Container& container, const CommitOpt
 std::optional<Layer> LayerStoreBase::find(const Digest& id) const { return core_->find(id); }
 Layer LayerStoreBase::get(const Digest& id) const { return core_->get(id); }
 std::vector<Layer> LayerStoreBase::list() const { return core_->list(); }
+std::vector<Digest> LayerStoreBase::damaged_records() const {
+  std::vector<Digest> damaged;
+  (void)core_->list(&damaged);
+  return damaged;
+}
 
 Digest LayerStoreBase::resolve(std::string_view text) const {
   if (is_tag_name(text))

@@ -6,6 +6,8 @@
 #include "store/roots.hpp"
 #include "tree/directory.hpp"
 
+#include <algorithm>
+
 namespace strata::detail {
 
 void remove_layer(const StoreCore& core, const Digest& id) {
@@ -20,18 +22,25 @@ void remove_layer(const StoreCore& core, const Digest& id) {
     bool tree_shared = false;
     for (const Layer& other : core.list()) {
       if (other.parent == id) add_user("layer " + other.id.to_string());
-      tree_shared = tree_shared || (other.id != id && other.tree() == key);
+      // Of all its trees: the record of the layer below it that has this one may be damaged.
+      tree_shared = tree_shared || (other.id != id && std::ranges::find(other.trees, key) != other.trees.end());
     }
     for (const Root& root : roots_of(core))
       if (root.layer == id) add_user(root.what);
     if (!users.empty())
       throw_error(errc::in_use, "remove the layer", id.to_string(), "needed by " + users, "remove what needs it first");
-    write_small_file(draft.descriptor(), "orphan", key.to_string());
-    core.sync(draft.descriptor(), "staging");
+    draft.note_orphan(key);
+    draft.sync_note();
     draft.take(core.layer_path(id), "layer");
-    // Before the tree goes: no power cut leaves a record without one.
-    core.sync(open_directory(core.root() / "layers" / std::string(id.algorithm())).get(), "layers");
-    if (!tree_shared) draft.take(core.tree_path(key), "tree");
+    try {
+      // Before the tree goes: no power cut leaves a record without one.
+      core.sync(open_directory(core.root() / "layers" / std::string(id.algorithm())).get(), "layers");
+      if (!tree_shared) draft.take(core.tree_path(key), "tree");
+    } catch (...) {
+      (void)draft.publish("layer", core.layer_path(id));  // nobody has seen it gone, since the lock is held
+      throw;
+    }
+    draft.drop_note();
   }
 }
 

@@ -37,6 +37,8 @@ class Writer {
       }
       // Its mode may shut out an ordinary user, who owns it; then nobody but root will ever verify what is inside.
       const FileDescriptor inside(sys::openat(dir, listed.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+      const bool is_shut = (metadata->mode & 0500) != 0500;
+      if (!inside && !(is_shut && errno == EACCES)) throw_errno(errno, "list", quoted(below));
       if (inside && (metadata->mode & 0100 || ::geteuid() == 0))
         directory(inside.get(), below);
       else

@@ -1,6 +1,7 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "base/resources.hpp"
 #include "store/operations.hpp"
 #include "store/tree_entries.hpp"
 #include "store/tree_record.hpp"
@@ -71,7 +72,7 @@ class Verification {
           compare_link(path, want);
       }
     } catch (const Error& error) {
-      if (error.code() == errc::cancelled) throw;
+      if (error.code() == errc::cancelled || is_shortage(error.code())) throw;
       damaged("", error.what());
     }
     return std::move(result_);

@@ -21,8 +21,8 @@ const std::shared_ptr<const FileDescriptor>& TreeBuilder::shared_descriptor(Id d
     if (cached.node == directory && cached.fd) return cached.fd;
   const std::string path = index_.path(directory);
   CachedDescriptor& slot = descriptors_[next_descriptor_++ % descriptors_.size()];
-  slot.fd = std::make_shared<const FileDescriptor>(
-      open_beneath(directory_, path.empty() ? "." : path, O_PATH | O_DIRECTORY, path));
+  slot.fd =
+      std::make_shared<const FileDescriptor>(open_beneath(directory_, path.empty() ? "." : path, O_PATH | O_DIRECTORY));
   slot.node = directory;
   return slot.fd;
 }

@@ -157,11 +157,21 @@ std::map<std::uint32_t, std::string> decode_moved(std::string_view text) {
   return moved;
 }
 
+namespace {
+
+FileDescriptor open_recipe(int tree) {
+  FileDescriptor fd(sys::openat(tree, "recipe", O_RDONLY | O_NOFOLLOW));
+  if (!fd) throw_errno(errno, "open", "the recipe of a tree");
+  return fd;
+}
+
+}  // namespace
+
 struct RecipeSource::Impl {
   Impl(int tree_fd, Damaged handler)
       : tree(tree_fd),
         fs(open_beneath(tree_fd, "fs", O_PATH | O_DIRECTORY)),
-        file(FileDescriptor(sys::openat(tree_fd, "recipe", O_RDONLY | O_NOFOLLOW)), "the recipe"),
+        file(open_recipe(tree_fd), "the recipe"),
         decoded(CompressionPolicy::of<Zstd>().decode(file)),
         damaged(std::move(handler)),
         buffer(128U << 10) {

@@ -19,16 +19,21 @@ struct Level {
 
 [[noreturn]] void fail(int error, std::string_view shown) { throw_errno(error, "remove", quoted(shown)); }
 
-/// Opens a directory that is about to go; one that its own mode shuts against its owner is opened up first.
+/// Opens a directory that is about to go; one that its own mode shuts against its owner is opened up first. Takes one
+/// descriptor where it can: what is given up for want of descriptors comes here too.
 FileDescriptor open_to_empty(int dir, const std::string& name, std::string_view shown) {
-  FileDescriptor place(sys::openat(dir, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  if (!place) return {};
-  struct stat st {};
-  if (sys::fstat(place.get(), st) != 0) fail(errno, shown);
-  if ((st.st_mode & 0700) != 0700) {
-    const std::string path = "/proc/self/fd/" + std::to_string(place.get());
-    if (sys::chmod(path.c_str(), 0700) != 0) fail(errno, shown);
+  FileDescriptor opened(sys::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (opened) {
+    struct stat st {};
+    if (sys::fstat(opened.get(), st) != 0) fail(errno, shown);
+    if ((st.st_mode & 0700) != 0700 && sys::fchmod(opened.get(), 0700) != 0) fail(errno, shown);
+    return opened;
   }
+  if (errno != EACCES) return {};
+  const FileDescriptor place(sys::openat(dir, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  if (!place) return {};
+  const std::string path = "/proc/self/fd/" + std::to_string(place.get());
+  if (sys::chmod(path.c_str(), 0700) != 0) fail(errno, shown);
   return FileDescriptor(sys::openat(place.get(), ".", O_RDONLY | O_DIRECTORY));
 }
 
