@@ -41,7 +41,7 @@ for path in sorted((source / "tests").rglob("*.cpp")):
     elif folder == "fuzz" and path.stem != "replay":
         corpus = path.parent / "corpus" / path.stem
         expect(str(path) in compiled and str(corpus) in arguments and corpus.is_dir(), path, "tests/fuzz/meson.build")
-    elif folder in ("support", "tools", "regressions", "fuzz"):
+    elif folder in ("support", "tools", "regressions", "fuzz", "faults"):
         expect(str(path) in compiled, path, f"tests/{folder}/meson.build")
 for path in sorted((source / "tests" / "fuzz" / "corpus").iterdir()):
     expect((source / "tests" / "fuzz" / f"{path.name}.cpp").exists(), path, "a fuzzer of that name")

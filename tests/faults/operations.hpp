@@ -1,0 +1,28 @@
+// What strata does, each as something that can fail anywhere, be done again, and be undone.
+#pragma once
+
+#include "scene.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace strata::test {
+
+struct Operation {
+  std::string name;
+  /// What it gave, as text that is the same each time: ids, digests, contents. Done again after it failed, or was
+  /// killed, or succeeded, it gives the same.
+  std::function<std::string(Scene&)> run;
+  std::function<void(Scene&)> prepare = [](Scene&) {};
+  /// Back to the scene as it was before prepare().
+  std::function<void(Scene&)> undo = [](Scene&) {};
+  /// After an error, not a kill, this says what of the promise "the store is as it was before" doesn't hold.
+  std::function<std::string(Scene&)> unchanged = [](Scene&) { return std::string(); };
+  bool reads_only = false;  ///< what it says of an unreadable file may be that it is damaged
+  bool needs_mounts = false;
+};
+
+const std::vector<Operation>& operations();
+
+}  // namespace strata::test
