@@ -21,18 +21,6 @@ ImportOptions options_on(const std::optional<Digest>& parent) {
   return options;
 }
 
-void forget_all_but(Scene& scene, const std::vector<Digest>& kept) {
-  // Children first: as long as there are any, something goes in each round.
-  for (bool removed = true; removed;) {
-    removed = false;
-    for (const Layer& layer : scene.store().list()) {
-      if (std::find(kept.begin(), kept.end(), layer.id) != kept.end()) continue;
-      if (!scene.store().children(layer.id).empty()) continue;
-      scene.store().remove(layer.id);
-      removed = true;
-    }
-  }
-}
 void forget_new(Scene& scene) { forget_all_but(scene, {scene.base(), scene.child()}); }
 
 Operation importing(std::string name, const std::string& blob, bool on_child) {
@@ -306,35 +294,51 @@ Operation unmounting() {
 
 }  // namespace
 
+void forget_all_but(Scene& scene, const std::vector<Digest>& kept) {
+  // Children first: as long as there are any, something goes in each round.
+  for (bool removed = true; removed;) {
+    removed = false;
+    for (const Layer& layer : scene.store().list()) {
+      if (std::find(kept.begin(), kept.end(), layer.id) != kept.end()) continue;
+      if (!scene.store().children(layer.id).empty()) continue;
+      scene.store().remove(layer.id);
+      removed = true;
+    }
+  }
+}
 const std::vector<Operation>& operations() {
-  static const std::vector<Operation> all = {
-      opening(false),
-      opening(true),
-      importing("plain", tars().odd, true),
-      importing("gzip", tars().small_gzip, true),
-      importing("large, plain", tars().large, false),
-      importing("large, gzip", tars().large_gzip, false),
-      importing("large, zstd", tars().large_zstd, true),
-      importing("what needs its parent", tars().child, true),
-      importing("what is there", tars().base, false),
-      importing_known(),
-      importing_chain(),
-      making_container(),
-      committing(),
-      removing(),
-      removing_container(),
-      exporting(),
-      verifying(),
-      listing(),
-      explaining(),
-      unpacking(),
-      diffing(false),
-      diffing(true),
-      cleaning(),
-      mounting(false),
-      mounting(true),
-      unmounting(),
-  };
+  static const std::vector<Operation> all = [] {
+    std::vector<Operation> operations = {
+        opening(false),
+        opening(true),
+        importing("plain", tars().odd, true),
+        importing("gzip", tars().small_gzip, true),
+        importing("large, plain", tars().large, false),
+        importing("large, gzip", tars().large_gzip, false),
+        importing("large, zstd", tars().large_zstd, true),
+        importing("what needs its parent", tars().child, true),
+        importing("what is there", tars().base, false),
+        importing_known(),
+        importing_chain(),
+        making_container(),
+        committing(),
+        removing(),
+        removing_container(),
+        exporting(),
+        verifying(),
+        listing(),
+        explaining(),
+        unpacking(),
+        diffing(false),
+        diffing(true),
+        cleaning(),
+        mounting(false),
+        mounting(true),
+        unmounting(),
+    };
+    for (Operation& operation : keeping_operations()) operations.push_back(std::move(operation));
+    return operations;
+  }();
   return all;
 }
 

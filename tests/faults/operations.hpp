@@ -24,5 +24,9 @@ struct Operation {
 };
 
 const std::vector<Operation>& operations();
+/// Those of leases, tags and gc, which are among them.
+std::vector<Operation> keeping_operations();
+/// Removes all layers but these.
+void forget_all_but(Scene& scene, const std::vector<Digest>& kept);
 
 }  // namespace strata::test

@@ -167,7 +167,8 @@ std::string Scene::damages() const {
 std::string Scene::names() const {
   std::string text = names_beneath(root(), 1);
   for (const char* room : {"layers", "trees"}) text += names_beneath(root() / room, 2);
-  for (const char* room : {"containers", "mounts", "staging"}) text += names_beneath(root() / room, 1);
+  for (const char* room : {"containers", "leases", "tags", "mounts", "staging"})
+    text += names_beneath(root() / room, 1);
   for (const MountedEntry& entry : mount_table())
     if (detail::container_of_source(*store_->core(), entry.source)) text += "mounted: " + entry.target.native() + "\n";
   return text;
