@@ -28,7 +28,7 @@ def strata(bench, image, name, durability, verified):
             verified.add((str(image), name))
             said.seek(0)
             check_chain(image, said.read().split())
-            measure.read(bench.layerctl(place / "store", "verify", *image.chain))
+            measure.read(bench.layerctl(place / "store", "verify", "--prove", *image.chain))
 
 
 def floors(bench, image):

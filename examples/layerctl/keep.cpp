@@ -53,6 +53,7 @@ int gc(const Session& session, const GcArguments& arguments) {
     print(Json{{"dry_run", arguments.dry_run},
                {"layers", texts(result.layers)},
                {"trees", texts(result.trees)},
+               {"blobs", texts(result.blobs)},
                {"leases", result.leases},
                {"drafts", result.drafts},
                {"unreadable", texts(result.unreadable)},
@@ -63,8 +64,9 @@ int gc(const Session& session, const GcArguments& arguments) {
   }
   for (const strata::Digest& id : result.layers) std::cout << id.to_string() << '\n';
   std::cerr << (arguments.dry_run ? "would remove " : "removed ") << result.layers.size() << " layers, "
-            << result.trees.size() << " trees, " << result.leases.size() << " leases, " << result.drafts.size()
-            << " drafts: " << human_size(result.exclusive_bytes) << " on the disk";
+            << result.trees.size() << " trees, " << result.blobs.size() << " blobs, " << result.leases.size()
+            << " leases, " << result.drafts.size() << " drafts: " << human_size(result.exclusive_bytes)
+            << " on the disk";
   if (result.shared_bytes != 0)
     std::cerr << ", and " << human_size(result.shared_bytes) << " that are used elsewhere too";
   std::cerr << '\n';

@@ -1,4 +1,4 @@
-// import, list, show, history, remove, verify
+// import, list, show, history, remove, verify, repair
 #include "keep.hpp"
 #include "limits.hpp"
 #include "session.hpp"
@@ -20,6 +20,7 @@ struct ImportArguments {
   Limits limits;
   Keep keep;
   bool allow_unmarked_end = false;
+  bool keep_blob = false;
 };
 
 int import(const Session& session, const ImportArguments& arguments) {
@@ -33,6 +34,7 @@ int import(const Session& session, const ImportArguments& arguments) {
                                 .comment = arguments.origin.comment,
                                 .created = arguments.origin.created,
                                 .conformance = session.conformance(),
+                                .keep_blob = arguments.keep_blob,
                                 .budget = arguments.limits.budget()};
   if (!arguments.parent.empty()) options.parent = store.resolve(arguments.parent);
   if (arguments.allow_unmarked_end) options.end = strata::EndOfLayer::any;
@@ -142,17 +144,32 @@ int remove(const Session& session, const OneLayer& arguments) {
 
 struct VerifyArguments {
   std::vector<std::string> ids;
+  strata::VerifyLevel level = strata::VerifyLevel::full;
 };
 
 /// A record that can't even be read is damage as any other; the layers after it are still looked at.
-strata::VerifyResult verify_one(const Session& session, const strata::LayerStoreBase& store, const strata::Digest& id) {
+strata::VerifyResult verify_one(const Session& session, const strata::LayerStoreBase& store, const strata::Digest& id,
+                                strata::VerifyLevel level) {
   try {
-    return session.watch("verify " + short_id(id),
-                         [&](const strata::Control& control) { return store.verify(id, control); });
+    return session.watch("verify " + short_id(id), [&](const strata::Control& control) {
+      return store.verify(id, {.level = level, .control = control});
+    });
   } catch (const strata::Error& error) {
     if (error.code() != strata::errc::damaged) throw;
-    return {.id = id, .damages = {{.path = {}, .what = error.what()}}};
+    return {.id = id, .damages = {{.kind = strata::Damage::Kind::record, .path = {}, .what = error.what()}}};
   }
+}
+
+void tell(const strata::Digest& id, const strata::Damage& damage, std::string_view state) {
+  std::cout << id.to_string() << ' ' << state << (damage.path.empty() ? "" : shown(damage.path) + ": ")
+            << shown(damage.what) << '\n';
+}
+
+Json json_of(const std::vector<strata::Damage>& damages) {
+  Json array = Json::array();
+  for (const strata::Damage& damage : damages)
+    array.push_back({{"path", damage.path}, {"kind", strata::to_string(damage.kind)}, {"what", damage.what}});
+  return array;
 }
 
 int verify(const Session& session, const VerifyArguments& arguments) {
@@ -165,22 +182,52 @@ int verify(const Session& session, const VerifyArguments& arguments) {
   Json array = Json::array();
   std::size_t damaged = 0;
   for (const strata::Digest& id : ids) {
-    const strata::VerifyResult result = verify_one(session, store, id);
+    const strata::VerifyResult result = verify_one(session, store, id, arguments.level);
     if (!result.ok()) ++damaged;
-    Json damages = Json::array();
-    for (const strata::Damage& damage : result.damages) {
-      damages.push_back({{"path", damage.path}, {"what", damage.what}});
-      if (!session.json)
-        std::cout << id.to_string() << ' ' << (damage.path.empty() ? "" : shown(damage.path) + ": ")
-                  << shown(damage.what) << '\n';
+    if (!session.json) {
+      for (const strata::Damage& damage : result.damages) tell(id, damage, "");
+      if (result.ok()) std::cout << id.to_string() << " ok\n";
     }
-    if (result.ok() && !session.json) std::cout << id.to_string() << " ok\n";
-    array.push_back({{"id", id.to_string()}, {"ok", result.ok()}, {"damages", std::move(damages)}});
+    array.push_back({{"id", id.to_string()}, {"ok", result.ok()}, {"damages", json_of(result.damages)}});
   }
   if (session.json) print(array);
   if (damaged > 0)
     strata::throw_error(strata::errc::damaged, "verify",
-                        std::to_string(damaged) + " of " + std::to_string(ids.size()) + " layers");
+                        std::to_string(damaged) + " of " + std::to_string(ids.size()) + " layers", "",
+                        "layerctl repair mends them");
+  return 0;
+}
+
+struct RepairArguments {
+  std::string id;
+  std::string from;
+  bool squash_owners = false;
+};
+
+int repair(const Session& session, const RepairArguments& arguments) {
+  const auto source = arguments.from.empty() ? nullptr : open_input(arguments.from, session.stop);
+  auto store = session.open_store();
+  const strata::Digest id = store.resolve(arguments.id);
+  const strata::RepairResult result = session.watch("repair " + short_id(id), [&](const strata::Control& control) {
+    return store.repair(id, {.source = source.get(),
+                             .owners = arguments.squash_owners ? strata::Owners::squash : strata::Owners::keep,
+                             .control = control});
+  });
+  if (session.json) {
+    print(Json{{"id", id.to_string()},
+               {"ok", result.ok()},
+               {"rebuilt", result.rebuilt},
+               {"mended", json_of(result.mended)},
+               {"left", json_of(result.left)}});
+  } else {
+    for (const strata::Damage& damage : result.mended) tell(id, damage, "mended: ");
+    for (const strata::Damage& damage : result.left) tell(id, damage, "left: ");
+    if (result.ok()) std::cout << id.to_string() << " ok\n";
+  }
+  if (!result.ok())
+    strata::throw_error(strata::errc::damaged, "repair", id.to_string(),
+                        std::to_string(result.left.size()) + " things are left",
+                        arguments.from.empty() ? "give the layer itself with --from" : "");
   return 0;
 }
 
@@ -209,6 +256,8 @@ void add_layer_commands(CLI::App& app, Session& session) {
     add_keep(*command, arguments->keep);
     command->add_flag("--allow-unmarked-end", arguments->allow_unmarked_end,
                       "Take a plain tar that has no end marker, and may have been cut");
+    command->add_flag("--keep-blob", arguments->keep_blob,
+                      "Keep the bytes of the layers too, as they come, for a repair to take contents from");
     on(command, session, std::move(arguments), import);
   }
   on(app.add_subcommand("list", "List the layers"), session, std::make_shared<Nothing>(), list);
@@ -216,10 +265,32 @@ void add_layer_commands(CLI::App& app, Session& session) {
   add_id_command(app, session, "history", "Show a layer and its parents, topmost first", history);
   add_id_command(app, session, "remove", "Remove a layer that nothing needs", remove);
   {
-    CLI::App* command = app.add_subcommand("verify", "Read layers again, and prove that they are what was stored");
+    CLI::App* command = app.add_subcommand("verify", "Compare layers with what was stored, and name what is bad");
     auto arguments = std::make_shared<VerifyArguments>();
     command->add_option("ID", arguments->ids, "The layers; default: all");
+    const auto add_level = [&](const char* name, strata::VerifyLevel level, const char* description) {
+      return command->add_flag_callback(
+          name, [arguments, level] { arguments->level = level; }, description);
+    };
+    CLI::Option* quick =
+        add_level("--quick", strata::VerifyLevel::quick, "Look at names, sizes and attributes only, and read no file");
+    CLI::Option* full = add_level("--full", strata::VerifyLevel::full, "Read every file too (default)");
+    CLI::Option* prove =
+        add_level("--prove", strata::VerifyLevel::proving, "Make the layer tar too, and compare its digest");
+    quick->excludes(full)->excludes(prove);
+    full->excludes(prove);
     on(command, session, std::move(arguments), verify);
+  }
+  {
+    CLI::App* command = app.add_subcommand("repair", "Mend what verify finds in a layer, and prove it");
+    auto arguments = std::make_shared<RepairArguments>();
+    command->add_option("ID", arguments->id, "The layer; an id may be abbreviated")->required();
+    command
+        ->add_option("--from", arguments->from,
+                     "The layer itself, for what the store itself has no more; - is standard input")
+        ->type_name("FILE");
+    add_squash_owners(*command, arguments->squash_owners);
+    on(command, session, std::move(arguments), repair);
   }
 }
 

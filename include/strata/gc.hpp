@@ -27,9 +27,11 @@ struct GcOptions {
 struct GcResult {
   std::vector<Digest> layers;       ///< each after those that stand on it
   std::vector<Digest> trees;        ///< by key; also some that no layer had
+  std::vector<Digest> blobs;        ///< that were kept, by digest
   std::vector<std::string> leases;  ///< that had expired, or whose process had ended
   std::vector<std::string> drafts;  ///< that dead writers had left in staging/
-  /// Layers whose record can't be read. They stay, and while there is one, so do trees that no other layer has.
+  /// Layers whose record can't be read. They stay, and while there is one, so do trees and blobs that no other layer
+  /// has.
   std::vector<Digest> unreadable;
   std::uint64_t exclusive_bytes = 0;  ///< on the disk, that this frees: blocks of inodes with no other name
   std::uint64_t shared_bytes = 0;     ///< of inodes that have names elsewhere too, and stay
@@ -38,9 +40,9 @@ struct GcResult {
 
 /// Something that a process which is gone has left in the store.
 struct Leftover {
-  enum class Kind { draft, lease, tree };
+  enum class Kind { draft, lease, tree, blob };
   Kind kind;
-  std::string name;  ///< of the draft or lease; a tree's key
+  std::string name;  ///< of the draft or lease; a tree's key; a blob's digest
 };
 
 }  // namespace strata

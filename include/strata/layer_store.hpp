@@ -24,6 +24,7 @@
 #include <strata/progress.hpp>
 #include <strata/report.hpp>
 #include <strata/tag.hpp>
+#include <strata/verify.hpp>
 #include <strata/whiteout.hpp>
 
 #include <boost/filesystem/path.hpp>
@@ -64,6 +65,9 @@ struct ImportOptions {
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
   EndOfLayer end = EndOfLayer::proven;
+  /// Keep the stream's bytes too, as they come, in blobs/ALGORITHM/HEX (docs/format.md): a repair can take contents
+  /// from them. They go with the last layer whose `blob` they are.
+  bool keep_blob = false;
   Budget budget = {};  ///< what the layer may use; errc::limit_exceeded where that is not enough
   Control control = {};
 };
@@ -93,18 +97,6 @@ struct UnpackOptions {
   Owners owners = Owners::keep;
   IdMap ids = {};  ///< what the layers' ids are in the directory
   Control control = {};
-};
-
-/// One thing that verify() found wrong.
-struct Damage {
-  std::string path;  ///< in the tree; empty: the record, the recipe or the tree as a whole
-  std::string what;
-};
-
-struct VerifyResult {
-  Digest id;
-  std::vector<Damage> damages;
-  bool ok() const noexcept { return damages.empty(); }
 };
 
 namespace detail {
@@ -195,9 +187,22 @@ class STRATA_API LayerStoreBase {
   /// used.
   std::uint64_t export_layer(const Digest& id, ByteSink& sink, const Control& control = {}) const;
 
-  /// Reads everything that belongs to the layer's tree, compares each file with its record, and rebuilds the tar to
-  /// compare its digest with the diff id.
-  VerifyResult verify(const Digest& id, const Control& control = {}) const;
+  /// Compares the layer's tree with what was stored, as closely as the level says, and names each path that is bad and
+  /// how. Changes nothing. Throws errc::not_found, errc::damaged for a record that can't be read, errc::cancelled; what
+  /// else is wrong is in the result.
+  VerifyResult verify(const Digest& id, const VerifyOptions& options = {}) const;
+
+  /// Proves the layer, and mends what is bad of it. Attributes, links, marks, and what was deleted or added, it mends
+  /// from what the store recorded. A content comes from a tree of the store that has it, from the layer's kept blob, or
+  /// from `options.source`; it goes into a new file, which takes the old one's place once the layer tar is proven to
+  /// have the diff id with it. Where the tree's records are bad, the tree is made anew from the tar; errc::in_use while
+  /// it is mounted. Whoever has the layer mounted: docs/crash-safety.md, "Repair".
+  ///
+  /// Throws errc::in_use while another repairs the tree, errc::digest_mismatch for a source that is another layer's,
+  /// errc::damaged for a layer's record that can't be made again either; what can't be mended is in the result. After
+  /// an error or a crash: each path is as it was or as it should be, but that the time of a directory in which
+  /// something was replaced may be of today; the next repair goes on.
+  RepairResult repair(const Digest& id, const RepairOptions& options = {});
 
   /// Writes the whole chain as one plain root filesystem into `directory`, which must be empty or absent. Whiteouts are
   /// resolved, hardlinks and holes kept. Returns what couldn't be given to a file there. After an error or a crash: an

@@ -27,5 +27,6 @@
 #include <strata/report.hpp>
 #include <strata/tag.hpp>
 #include <strata/tar.hpp>
+#include <strata/verify.hpp>
 #include <strata/version.hpp>
 #include <strata/whiteout.hpp>

@@ -102,6 +102,10 @@ std::string StoreCore::tree_path(const Digest& key) const {
   return "trees/" + std::string(key.algorithm()) + "/" + key.hex();
 }
 
+std::string StoreCore::blob_path(const Digest& blob) const {
+  return "blobs/" + std::string(blob.algorithm()) + "/" + blob.hex();
+}
+
 fs::path StoreCore::layer_directory(const Digest& id) const { return root_ / layer_path(id); }
 fs::path StoreCore::tree_directory(const Digest& key) const { return root_ / tree_path(key); }
 

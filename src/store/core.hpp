@@ -56,6 +56,7 @@ class StoreCore {
   boost::filesystem::path layer_directory(const Digest& id) const;
   std::string layer_path(const Digest& id) const;  ///< the same, beneath ROOT
   std::string tree_path(const Digest& key) const;
+  std::string blob_path(const Digest& blob) const;  ///< of a kept one
   boost::filesystem::path containers_directory() const { return root_ / "containers"; }
   boost::filesystem::path mounts_directory() const { return root_ / "mounts"; }
   /// fs/ of the chain's trees, topmost first.

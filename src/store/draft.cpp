@@ -14,20 +14,32 @@ namespace strata::detail {
 namespace {
 constexpr const char* lock_name = "lock";
 constexpr std::string_view need_prefix = "needs.";
-constexpr const char* note_name = "orphan";
+constexpr const char* tree_note = "orphan";
+constexpr const char* blob_note = "orphan_blob";
 
-/// A tree that was put in place, but no layer came to use, or that lost its last one.
-void take_orphan(const StoreCore& core, int draft) {
-  const auto note = read_small_file(draft, note_name);
-  const auto key = note ? Digest::try_parse(*note) : std::nullopt;
-  if (!key) return;
+std::optional<Digest> note_of(int draft, const char* name) {
+  const auto note = read_small_file(draft, name);
+  return note ? Digest::try_parse(*note) : std::nullopt;
+}
+
+/// A tree, or a kept blob, that was put in place, but no layer came to use, or that lost its last one.
+void take_orphans(const StoreCore& core, int draft) {
+  const auto tree = note_of(draft, tree_note);
+  const auto blob = note_of(draft, blob_note);
+  if (!tree && !blob) return;
   const Lock alone = core.lock(Lock::Kind::exclusive);
-  for (const Layer& layer : core.list())
-    if (std::ranges::find(layer.trees, *key) != layer.trees.end()) return;
-  const std::string tree = core.tree_path(*key);
-  // Another name each time: who did this before may have been killed.
-  if (sys::renameat2(core.root_descriptor(), tree.c_str(), draft, random_name().c_str(), 0) != 0 && errno != ENOENT)
-    throw_errno(errno, "remove", quoted(tree));
+  bool tree_used = false, blob_used = false;
+  for (const Layer& layer : core.list()) {
+    tree_used = tree_used || (tree && std::ranges::find(layer.trees, *tree) != layer.trees.end());
+    blob_used = blob_used || (blob && layer.blob == *blob);
+  }
+  const auto take = [&](const std::string& place) {
+    // Another name each time: who did this before may have been killed.
+    if (sys::renameat2(core.root_descriptor(), place.c_str(), draft, random_name().c_str(), 0) != 0 && errno != ENOENT)
+      throw_errno(errno, "remove", quoted(place));
+  };
+  if (tree && !tree_used) take(core.tree_path(*tree));
+  if (blob && !blob_used) take(core.blob_path(*blob));
 }
 
 }  // namespace
@@ -52,7 +64,7 @@ Draft::~Draft() {
   if (left_) return;
   spare_.reset();
   try {
-    take_orphan(core_, fd_.get());
+    take_orphans(core_, fd_.get());
     for (const DirectoryEntry& entry : list_directory(fd_.get()))
       if (entry.name != lock_name) remove_tree(fd_.get(), entry.name);
     // The lock goes last: as long as it is there and held, no sweep touches the directory.
@@ -105,16 +117,20 @@ void Draft::note_need(const Digest& layer) const {
   write_small_file(fd_.get(), std::string(need_prefix) + layer.to_string(), "");
 }
 
-void Draft::note_orphan(const Digest& key) const { write_small_file(fd_.get(), note_name, key.to_string()); }
+void Draft::note_orphan(const Digest& key) const { write_small_file(fd_.get(), tree_note, key.to_string()); }
+void Draft::note_orphan_blob(const Digest& blob) const { write_small_file(fd_.get(), blob_note, blob.to_string()); }
 
-void Draft::sync_note() const {
+void Draft::sync_notes() const {
   if (core_.durability() == Durability::none) return;
-  sync_file(fd_.get(), note_name);
+  for (const char* note : {tree_note, blob_note})
+    if (try_stat(fd_.get(), note)) sync_file(fd_.get(), note);
   sync_directory(fd_.get(), place());
   sync_directory(open_directory(core_.root() / "staging").get(), "staging");
 }
 
-void Draft::drop_note() const { (void)sys::unlinkat(fd_.get(), note_name, 0); }
+void Draft::drop_notes() const {
+  for (const char* note : {tree_note, blob_note}) (void)sys::unlinkat(fd_.get(), note, 0);
+}
 
 namespace {
 
@@ -131,7 +147,7 @@ bool sweep_draft(const StoreCore& core, int staging, const std::string& name) {
   std::optional<Lock> lock;
   const FileDescriptor dir = open_draft(staging, name, lock);
   if (!lock) return false;
-  take_orphan(core, dir.get());
+  take_orphans(core, dir.get());
   remove_tree(staging, name);
   return true;
 }
@@ -187,7 +203,7 @@ std::vector<DraftNeeds> needs_of_drafts(const StoreCore& core) {
       if (entry.name.starts_with(need_prefix))
         if (auto id = Digest::try_parse(std::string_view(entry.name).substr(need_prefix.size())))
           needs.layers.push_back(*std::move(id));
-    if (const auto note = read_small_file(dir.get(), "orphan")) needs.tree = Digest::try_parse(*note);
+    needs.tree = note_of(dir.get(), tree_note);
     all.push_back(std::move(needs));
   });
   return all;

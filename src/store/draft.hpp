@@ -34,13 +34,15 @@ class Draft {
   void exchange(const std::string& name, const std::string& to) const;
   /// The opposite of publish(), for removal: moves `from` beneath the store's root into the draft. Absence is success.
   void take(const std::string& from, const std::string& name) const;
-  /// Writes the note `orphan`: whoever gives the draft up, its writer or a sweep, then takes the tree `key` out of the
-  /// store, unless a layer has it.
+  /// Writes a note: whoever gives the draft up, its writer or a sweep, then takes the tree `key` out of the store,
+  /// unless a layer has it.
   void note_orphan(const Digest& key) const;
-  /// Makes that durable, where nothing else of the draft needs to be.
-  void sync_note() const;
-  /// The tree has a layer now, or is gone.
-  void drop_note() const;
+  /// The same for a kept blob.
+  void note_orphan_blob(const Digest& blob) const;
+  /// Makes the notes durable, where nothing else of the draft needs to be.
+  void sync_notes() const;
+  /// What they name has a layer now, or is gone.
+  void drop_notes() const;
 
   /// Keeps a layer while the draft lives, and with it all below. Throws errc::not_found where it isn't there.
   void need(const Digest& layer) const;

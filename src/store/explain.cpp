@@ -7,6 +7,7 @@
 #include "store/tree_record.hpp"
 #include "tree/builder.hpp"
 #include "tree/recipe.hpp"
+#include "tree/recipe_reader.hpp"
 
 #include <algorithm>
 
@@ -197,8 +198,9 @@ class Explainer {
 
   Source source_of(std::size_t layer) const {
     const FileDescriptor tree = open_tree(layer);
-    if (const auto record = find_tree_record(tree.get()); record && record->as_listed) return Source::entry;
-    RecipeSource tar(tree.get(), RecipeSource::Contents::zeros);
+    const auto record = find_tree_record(tree.get());
+    if (record && record->as_listed) return Source::entry;
+    RecipeHeaders tar(tree.get(), record ? record->tar_size : ~std::uint64_t{0});
     TarReader reader(tar);
     Report ignored;
     TreeBuilder judge(-1, -1, {}, ignored);

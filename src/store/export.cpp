@@ -25,7 +25,7 @@ std::uint64_t export_layer(const StoreCore& core, const Digest& id, ByteSink& si
   if (const Digest diff_id = hash.finish(); diff_id != layer.diff_id())
     throw_error(errc::damaged, "export", id.to_string(),
                 "what came out has the digest " + diff_id.to_string() + " instead of " + layer.diff_id().to_string(),
-                "verify the layer, and import it again");
+                "repair the layer");
   return progress.tar_bytes;
 }
 

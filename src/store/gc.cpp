@@ -52,46 +52,70 @@ bool is_younger(const StoreCore& core, const Digest& id, std::chrono::seconds ag
   return record && record->mtime.seconds > std::time(nullptr) - age.count();
 }
 
-/// What is needed, by layer and tree.
+/// What is needed: layers, trees, kept blobs.
 class Needed {
  public:
-  Needed(const StoreCore& core, const Records& records, std::chrono::seconds min_age) : records_(records) {
-    for (const Root& root : roots_of(core)) add(root.layer);
-    for (const auto& [id, layer] : records.layers())
-      if (is_younger(core, id, min_age)) add(id);
+  explicit Needed(const StoreCore& core) {
     for (const DraftNeeds& draft : needs_of_drafts(core))
       if (draft.tree) trees_.insert(*draft.tree);
   }
-  bool has_layer(const Digest& id) const { return layers_.contains(id); }
-  bool has_tree(const Digest& key) const { return trees_.contains(key); }
-
- private:
-  /// A layer and those below it. One that isn't there, or can't be read, has its trees named by those above.
-  void add(const Digest& id) {
-    for (auto layer = records_.layers().find(id); layer != records_.layers().end();) {
-      if (!layers_.insert(layer->first).second) return;
-      trees_.insert(layer->second.trees.begin(), layer->second.trees.end());
-      if (!layer->second.parent) return;
-      layer = records_.layers().find(*layer->second.parent);
+  /// A layer, if it is there, and those below it. Of one whose record can't be read, those above name the trees.
+  void add_chain(const Records& records, const Digest& id) {
+    for (auto layer = records.layers().find(id); layer != records.layers().end();) {
+      if (!add(layer->second) || !layer->second.parent) return;
+      layer = records.layers().find(*layer->second.parent);
     }
   }
+  /// False: it is known already.
+  bool add(const Layer& layer) {
+    if (!layers_.insert(layer.id).second) return false;
+    trees_.insert(layer.trees.begin(), layer.trees.end());
+    blobs_.insert(layer.blob);
+    return true;
+  }
+  bool has_layer(const Digest& id) const { return layers_.contains(id); }
+  bool has_tree(const Digest& key) const { return trees_.contains(key); }
+  bool has_blob(const Digest& blob) const { return blobs_.contains(blob); }
 
-  const Records& records_;
-  std::set<Digest> layers_, trees_;
+ private:
+  std::set<Digest> layers_, trees_, blobs_;
 };
 
-std::vector<Digest> trees_in(const StoreCore& core) {
-  const std::string algorithm(core.hash().name);
-  const FileDescriptor dir = open_directory(core.root() / "trees" / algorithm);
-  std::vector<Digest> keys;
-  for (const DirectoryEntry& entry : list_directory(dir.get(), "trees"))
-    if (auto key = Digest::try_parse(algorithm + ":" + entry.name)) keys.push_back(*std::move(key));
-  return keys;
+/// Names of digests in a room of the store, by any algorithm.
+std::vector<Digest> digests_in(const StoreCore& core, const std::string& room) {
+  std::vector<Digest> digests;
+  const FileDescriptor dir = try_open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY);
+  if (!dir) return digests;
+  for (const DirectoryEntry& algorithm : list_directory(dir.get(), room)) {
+    const FileDescriptor below = try_open_beneath(dir.get(), algorithm.name, O_RDONLY | O_DIRECTORY, room);
+    if (!below) continue;
+    for (const DirectoryEntry& entry : list_directory(below.get(), room))
+      if (auto digest = Digest::try_parse(algorithm.name + ":" + entry.name)) digests.push_back(*std::move(digest));
+  }
+  return digests;
+}
+
+struct Unneeded {
+  std::vector<Digest> trees, blobs;
+};
+
+/// What a record that can't be read may need, nobody knows: while there is one, all is needed.
+Unneeded find_unneeded(const StoreCore& core, const Records& records, const Needed& needed) {
+  Unneeded found;
+  if (!records.unreadable().empty()) return found;
+  for (const Digest& key : digests_in(core, "trees"))
+    if (!needed.has_tree(key)) found.trees.push_back(key);
+  for (const Digest& blob : digests_in(core, "blobs"))
+    if (!needed.has_blob(blob)) found.blobs.push_back(blob);
+  return found;
 }
 
 /// Fills in what is garbage at this moment. The caller holds the store's lock exclusively.
 void find_garbage(const StoreCore& core, const Records& records, std::chrono::seconds min_age, GcResult& result) {
-  const Needed needed(core, records, min_age);
+  Needed needed(core);
+  for (const Root& root : roots_of(core)) needed.add_chain(records, root.layer);
+  for (const auto& [id, layer] : records.layers())
+    if (is_younger(core, id, min_age)) needed.add_chain(records, id);
   for (const LeaseState& lease : list_leases(core))
     if (!lease.live) result.leases.push_back(lease.name);
   for (const auto& [id, layer] : records.layers())
@@ -100,21 +124,23 @@ void find_garbage(const StoreCore& core, const Records& records, std::chrono::se
   std::ranges::stable_sort(result.layers, std::ranges::greater(),
                            [&](const Digest& id) { return records.layers().at(id).diff_ids.size(); });
   result.unreadable = records.unreadable();
-  for (const Digest& key : trees_in(core))
-    // Which trees a record has that can't be read, nobody knows.
-    if (!needed.has_tree(key) && records.unreadable().empty()) result.trees.push_back(key);
+  Unneeded unneeded = find_unneeded(core, records, needed);
+  result.trees = std::move(unneeded.trees);
+  result.blobs = std::move(unneeded.blobs);
 }
 
-std::string place_in_draft(const Digest& key) { return "tree." + key.hex(); }
+std::string tree_in_draft(const Digest& key) { return "tree." + key.hex(); }
+std::string blob_in_draft(const Digest& blob) { return "blob." + blob.hex(); }
 
-/// Moves the garbage into the draft. A crash leaves the draft, and perhaps trees that no layer has; the next sweep and
-/// the next collection take those.
+/// Moves the garbage into the draft. A crash leaves the draft, and perhaps trees and blobs that no layer has; the next
+/// sweep and the next collection take those.
 void take(const StoreCore& core, const Draft& draft, const GcResult& garbage) {
   for (const std::string& lease : garbage.leases) take_lease(core, draft, lease);
   for (const Digest& id : garbage.layers) draft.take(core.layer_path(id), "layer." + id.hex());
   if (!garbage.layers.empty())  // before trees go: no power cut leaves a record without its tree
     core.sync(open_directory(core.root() / "layers" / std::string(core.hash().name)).get(), "layers");
-  for (const Digest& key : garbage.trees) draft.take(core.tree_path(key), place_in_draft(key));
+  for (const Digest& key : garbage.trees) draft.take(core.tree_path(key), tree_in_draft(key));
+  for (const Digest& blob : garbage.blobs) draft.take(core.blob_path(blob), blob_in_draft(blob));
 }
 
 void delete_trees(Draft& draft, const GcResult& garbage, const Control& control) {
@@ -125,7 +151,7 @@ void delete_trees(Draft& draft, const GcResult& garbage, const Control& control)
       throw_error(errc::cancelled, "delete what was removed", draft.path().native(), {},
                   "the next import or collection deletes the rest");
     }
-    remove_tree(draft.descriptor(), place_in_draft(key));
+    remove_tree(draft.descriptor(), tree_in_draft(key));
     ++progress.entries;
     if (control.observer) control.observer(progress);
   }
@@ -148,8 +174,7 @@ GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
   }
   Usage usage;
   for (const Digest& key : result.trees)
-    draft ? usage.add(draft->descriptor(), place_in_draft(key))
-          : usage.add(core.root_descriptor(), core.tree_path(key));
+    draft ? usage.add(draft->descriptor(), tree_in_draft(key)) : usage.add(core.root_descriptor(), core.tree_path(key));
   result.exclusive_bytes = usage.exclusive_bytes();
   result.shared_bytes = usage.shared_bytes();
   result.files = usage.files();
@@ -168,13 +193,11 @@ std::vector<Leftover> leftovers_of(const StoreCore& core) {
     if (!lease.live) add(Leftover::Kind::lease, lease.name);
   Records records;
   records.read(core, {});
-  std::set<Digest> named;
-  for (const auto& [id, layer] : records.layers()) named.insert(layer.trees.begin(), layer.trees.end());
-  for (const DraftNeeds& draft : needs_of_drafts(core))
-    if (draft.tree) named.insert(*draft.tree);
-  if (records.unreadable().empty())
-    for (const Digest& key : trees_in(core))
-      if (!named.contains(key)) add(Leftover::Kind::tree, key.to_string());
+  Needed named(core);
+  for (const auto& [id, layer] : records.layers()) named.add(layer);
+  const Unneeded unneeded = find_unneeded(core, records, named);
+  for (const Digest& key : unneeded.trees) add(Leftover::Kind::tree, key.to_string());
+  for (const Digest& blob : unneeded.blobs) add(Leftover::Kind::blob, blob.to_string());
   return all;
 }
 

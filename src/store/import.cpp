@@ -6,6 +6,7 @@
 #include "store/flight.hpp"
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
+#include "tree/directory.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -65,13 +66,34 @@ std::optional<Digest> flight_of(const ImportOptions& options) {
   return options.expected_blob ? std::optional(chain_id(options.parent, *options.expected_blob)) : std::nullopt;
 }
 
-/// The layer, if an import that this one waited for has stored it.
-std::optional<Layer> stored_by_another(const StoreCore& core, const ImportOptions& options) {
-  if (const auto id = expected_id(options.parent, options)) return core.find_undamaged(*id);
-  for (Layer& layer : core.list())
-    if (layer.parent == options.parent && layer.blob == options.expected_blob) return std::move(layer);
-  return std::nullopt;
+/// The layer (`id`, where that is known), if an import that this one waited for has stored it, and all that is asked
+/// for with it.
+std::optional<Layer> stored_by_another(const StoreCore& core, const ImportOptions& options,
+                                       const std::optional<Digest>& id) {
+  std::optional<Layer> stored = id ? core.find_undamaged(*id) : std::nullopt;
+  if (!id)
+    for (Layer& layer : core.list())
+      if (layer.parent == options.parent && layer.blob == options.expected_blob) stored = std::move(layer);
+  const bool lacks_blob =
+      stored && options.keep_blob && !try_stat(core.root_descriptor(), core.blob_path(stored->blob));
+  return lacks_blob ? std::nullopt : stored;
 }
+/// Writes what is read from a source to a sink besides.
+class Tee final : public ByteSource {
+ public:
+  Tee(ByteSource& from, std::optional<FileSink> to) : from_(from), to_(std::move(to)) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t n = from_.read(into);
+    if (to_) to_->write(into.first(n));
+    return n;
+  }
+  std::optional<std::uint64_t> size() const override { return from_.size(); }
+  std::string name() const override { return from_.name(); }
+
+ private:
+  ByteSource& from_;
+  std::optional<FileSink> to_;
+};
 
 /// One import. Reading needs no parent, so layers of a chain can do it at the same time; settling does.
 class Import {
@@ -92,7 +114,8 @@ class Import {
   /// that is known), there is nothing to extract: the stream is only checked.
   void read(bool umask_is_zero, const std::optional<Digest>& id) {
     if (draft_.existed()) return;
-    stream_.emplace(source_, core_.hash(), core_.codecs(), options_.control, options_.budget);  // begins to read
+    blob_.emplace(source_, options_.keep_blob ? std::optional(draft_.keep_blob()) : std::nullopt);
+    stream_.emplace(*blob_, core_.hash(), core_.codecs(), options_.control, options_.budget);  // begins to read
     known_ =
         options_.expected_diff_id && (has_tree(core_, *options_.expected_diff_id) || (id && core_.find_undamaged(*id)));
     const LayerStream::Result read = known_ ? check() : extract(umask_is_zero);
@@ -153,6 +176,7 @@ class Import {
   std::optional<Flight> flight_;
   ImportedLayer result_;
   LayerDraft draft_;
+  std::optional<Tee> blob_;
   std::optional<LayerStream> stream_;
   bool known_ = false;
   Digest diff_id_;
@@ -250,7 +274,8 @@ class ChainImport {
     const std::stop_token stop = options.control.stop;
     auto one = std::make_unique<Import>(core_, layers_[i].source, std::move(options));
     std::optional<Flight> flight = board(i, stop);
-    std::optional<Layer> stored = flight && flight->waited() ? core_.find_undamaged(*expected_ids_[i]) : std::nullopt;
+    std::optional<Layer> stored =
+        flight && flight->waited() ? stored_by_another(core_, layers_[i].options, expected_ids_[i]) : std::nullopt;
     one->hold(std::move(flight));
     if (stored) one->take_over(*std::move(stored));
     read(i, *one, umask_is_zero);
@@ -342,7 +367,8 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
     waited = flight->waited();
     one.hold(std::move(flight));
   }
-  if (auto stored = waited ? stored_by_another(core, options) : std::nullopt) one.take_over(*std::move(stored));
+  if (auto stored = waited ? stored_by_another(core, options, expected_id(options.parent, options)) : std::nullopt)
+    one.take_over(*std::move(stored));
   with_zero_umask([&](bool umask_is_zero) {
     one.read(umask_is_zero, expected_id(options.parent, options));
     one.settle(parent, parent ? core.lowers(*parent) : std::vector<boost::filesystem::path>());

@@ -84,6 +84,19 @@ void LayerDraft::settle(const std::optional<Layer>& parent, const std::vector<bo
   tell(control, Progress::Phase::resolving, layer_);
   existed_ = find_stored();
   if (existed_) return;
+  seal(lowers, diff_id);
+  write_record(control);
+}
+
+Digest LayerDraft::rebuild(const std::optional<Layer>& parent, const std::vector<boost::filesystem::path>& lowers,
+                           const Digest& diff_id) {
+  name_layer(parent, diff_id);
+  seal(lowers, diff_id);
+  return layer_.tree();
+}
+
+/// The tree, resolved and complete, with all that it says of itself.
+void LayerDraft::seal(const std::vector<boost::filesystem::path>& lowers, const Digest& diff_id) {
   const bool self_contained = builder_->self_contained();
   builder_->resolve(lowers.empty()
                         ? MergedView()
@@ -117,11 +130,11 @@ void LayerDraft::settle(const std::optional<Layer>& parent, const std::vector<bo
   recipe_file_.reset();
   fs_.reset();
   kept_.reset();
-  write_record(control);
 }
 
 /// Whether the layer is there already; then it is that one. One whose record is damaged is made anew.
 bool LayerDraft::find_stored() {
+  blob_ = layer_.blob;
   std::optional<Layer> stored = core_.find_undamaged(layer_.id);
   if (stored) layer_ = *std::move(stored);
   return stored.has_value();
@@ -166,6 +179,26 @@ void LayerDraft::write_record(const Control& control) {
   tell(control, Progress::Phase::syncing, layer_);
 }
 
+FileSink LayerDraft::keep_blob() {
+  FileDescriptor fd(sys::openat(draft_.descriptor(), "blob", O_WRONLY | O_CREAT | O_EXCL, 0600));
+  if (!fd) throw_errno(errno, "create", "the kept blob");
+  keeps_blob_ = true;
+  return {std::move(fd), "the kept blob"};
+}
+
+/// For a layer that has its record: where another was first, that may name other bytes. What was kept before is
+/// replaced, since these bytes are known to be right.
+bool LayerDraft::place_blob() const {
+  const std::optional<Layer> stored = keeps_blob_ ? core_.find_undamaged(layer_.id) : std::nullopt;
+  if (!stored || stored->blob != blob_) return false;
+  const std::string place = core_.blob_path(blob_);
+  make_directory(core_.root_descriptor(), "blobs");
+  make_directory(core_.root_descriptor(), "blobs/" + std::string(blob_.algorithm()));
+  if (sys::renameat2(draft_.descriptor(), "blob", core_.root_descriptor(), place.c_str(), 0) != 0)
+    throw_errno(errno, "keep the blob", quoted(place));
+  return true;
+}
+
 boost::filesystem::path LayerDraft::tree_path() const {
   return (existed_ || !tree_ ? core_.tree_directory(layer_.tree()) : draft_.path() / "tree") / "fs";
 }
@@ -199,7 +232,8 @@ void LayerDraft::keep() const {
 void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> drafts, const Draft* keeper) {
   std::vector<LayerDraft*> fresh;
   std::ranges::copy_if(drafts, std::back_inserter(fresh), [](const LayerDraft* draft) { return !draft->existed_; });
-  if (!fresh.empty()) fresh.front()->draft_.sync();  // all that is in the filesystem
+  if (!fresh.empty() || std::ranges::any_of(drafts, &LayerDraft::keeps_blob_))
+    drafts.front()->draft_.sync();  // all that is in the filesystem
   const Lock placing = core.lock(Lock::Kind::shared);
   const auto sync_room = [&](const char* room) {
     const std::string path = std::string(room) + "/" + std::string(core.hash().name);
@@ -216,10 +250,13 @@ void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> draft
     if (draft->existed_) draft->touch();
   }
   if (!fresh.empty()) sync_room("layers");
+  bool kept = false;
+  for (const LayerDraft* draft : drafts) kept = draft->place_blob() || kept;
+  if (kept) sync_room("blobs");
   for (const LayerDraft* draft : drafts) draft->keep();
   if (keeper) keeper->note_need(drafts.back()->layer_.id);
   for (const LayerDraft* draft : fresh)
-    if (!draft->existed_) draft->draft_.drop_note();
+    if (!draft->existed_) draft->draft_.drop_notes();
 }
 
 }  // namespace strata::detail

@@ -40,6 +40,12 @@ class LayerDraft {
   bool settle_known(const std::optional<Layer>& parent, const Digest& diff_id, const Control& control);
   /// The same for a layer that is stored.
   void settle_stored(Layer layer);
+  /// Builds and seals the tree alone, in `tree` of draft(), for a layer that is stored. Returns its key.
+  Digest rebuild(const std::optional<Layer>& parent, const std::vector<boost::filesystem::path>& lowers,
+                 const Digest& diff_id);
+  const Draft& draft() const { return draft_; }
+  /// Where the layer's blob is to be written as it comes; place() puts it into blobs/ with the layer.
+  FileSink keep_blob();
   bool existed() const { return existed_; }
   /// The settled tree, where it is now: the store's own, or in the draft until that is placed.
   boost::filesystem::path tree_path() const;
@@ -58,6 +64,8 @@ class LayerDraft {
   void keep() const;
   bool publish_record();
   void settle_tree(const Digest& key, bool root_listed);
+  void seal(const std::vector<boost::filesystem::path>& lowers, const Digest& diff_id);
+  bool place_blob() const;
 
   const StoreCore& core_;
   std::optional<Layer> parent_;
@@ -72,6 +80,8 @@ class LayerDraft {
   const Lease* lease_ = nullptr;
   std::string tag_;
   bool existed_ = false;
+  bool keeps_blob_ = false;
+  Digest blob_;  ///< of the stream, also where the layer was there before
 };
 
 }  // namespace strata::detail

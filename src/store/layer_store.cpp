@@ -100,8 +100,11 @@ std::optional<Digest> LayerStoreBase::find_tag(std::string_view name) const { re
 std::uint64_t LayerStoreBase::export_layer(const Digest& id, ByteSink& sink, const Control& control) const {
   return detail::export_layer(*core_, id, sink, control);
 }
-VerifyResult LayerStoreBase::verify(const Digest& id, const Control& control) const {
-  return detail::verify_layer(*core_, id, control);
+VerifyResult LayerStoreBase::verify(const Digest& id, const VerifyOptions& options) const {
+  return detail::verify_layer(*core_, id, options);
+}
+RepairResult LayerStoreBase::repair(const Digest& id, const RepairOptions& options) {
+  return detail::repair_layer(*core_, id, options);
 }
 Report LayerStoreBase::unpack(const Digest& id, const boost::filesystem::path& directory,
                               const UnpackOptions& options) const {

@@ -11,7 +11,8 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
 std::vector<ImportedLayer> import_chain(const StoreCore& core, std::span<const LayerInput> layers);
 ImportedLayer commit_container(const StoreCore& core, const Container& container, const CommitOptions& options);
 std::uint64_t export_layer(const StoreCore& core, const Digest& id, ByteSink& sink, const Control& control);
-VerifyResult verify_layer(const StoreCore& core, const Digest& id, const Control& control);
+VerifyResult verify_layer(const StoreCore& core, const Digest& id, const VerifyOptions& options);
+RepairResult repair_layer(const StoreCore& core, const Digest& id, const RepairOptions& options);
 void remove_layer(const StoreCore& core, const Digest& id);
 GcResult collect_garbage(const StoreCore& core, const GcOptions& options);
 std::vector<Leftover> leftovers_of(const StoreCore& core);

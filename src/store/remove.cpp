@@ -7,6 +7,7 @@
 #include "tree/directory.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace strata::detail {
 
@@ -20,27 +21,32 @@ void remove_layer(const StoreCore& core, const Digest& id) {
     std::string users;
     const auto add_user = [&](const std::string& user) { users += (users.empty() ? "" : ", ") + user; };
     bool tree_shared = false;
+    bool blob_shared = false;
     for (const Layer& other : core.list()) {
       if (other.parent == id) add_user("layer " + other.id.to_string());
       // Of all its trees: the record of the layer below it that has this one may be damaged.
       tree_shared = tree_shared || (other.id != id && std::ranges::find(other.trees, key) != other.trees.end());
+      blob_shared = blob_shared || (other.id != id && other.blob == layer.blob);
     }
     for (const Root& root : roots_of(core))
       if (root.layer == id) add_user(root.what);
     if (!users.empty())
       throw_error(errc::in_use, "remove the layer", id.to_string(), "needed by " + users, "remove what needs it first");
     draft.note_orphan(key);
-    draft.sync_note();
+    if (!blob_shared) draft.note_orphan_blob(layer.blob);
+    draft.sync_notes();
     draft.take(core.layer_path(id), "layer");
     try {
       // Before the tree goes: no power cut leaves a record without one.
       core.sync(open_directory(core.root() / "layers" / std::string(id.algorithm())).get(), "layers");
       if (!tree_shared) draft.take(core.tree_path(key), "tree");
+      if (!blob_shared) draft.take(core.blob_path(layer.blob), "blob");
     } catch (...) {
-      (void)draft.publish("layer", core.layer_path(id));  // nobody has seen it gone, since the lock is held
+      (void)draft.publish("tree", core.tree_path(key));  // nobody has seen them gone, since the lock is held
+      (void)draft.publish("layer", core.layer_path(id));
       throw;
     }
-    draft.drop_note();
+    draft.drop_notes();
   }
 }
 

@@ -19,7 +19,7 @@ std::vector<Root> roots_of(const StoreCore& core) {
       for (const Digest& layer : lease.layers) add("lease " + quoted(lease.name), layer);
   for (const Tag& tag : list_tags(core)) add("tag " + quoted(tag.name), tag.layer);
   for (const DraftNeeds& needs : needs_of_drafts(core))
-    for (const Digest& layer : needs.layers) add("a running import or commit", layer);
+    for (const Digest& layer : needs.layers) add("a running import, commit or repair", layer);
   return roots;
 }
 

@@ -18,9 +18,11 @@ void Usage::add(int dir, const std::string& name) {
     exclusive_ += bytes;
     ++files_;
   };
+  const auto found = try_stat(dir, name);
+  if (!found) return;
+  count(*found);
   const FileDescriptor top = try_open_beneath(dir, name, O_RDONLY | O_DIRECTORY);
   if (!top) return;
-  count(stat_of(top.get()));
   // Opened by path from the top, however deep: a descriptor for each level could be too many.
   std::vector<std::string> pending{""};
   while (!pending.empty()) {
@@ -29,10 +31,10 @@ void Usage::add(int dir, const std::string& name) {
     const FileDescriptor here = try_open_beneath(top.get(), path, O_RDONLY | O_DIRECTORY);
     if (!here) continue;
     for (const DirectoryEntry& entry : list_directory(here.get(), path)) {
-      const auto found = try_stat(here.get(), entry.name, path);
-      if (!found) continue;
-      count(*found);
-      if (found->is_directory()) pending.push_back(path.empty() ? entry.name : path + "/" + entry.name);
+      const auto below = try_stat(here.get(), entry.name, path);
+      if (!below) continue;
+      count(*below);
+      if (below->is_directory()) pending.push_back(path.empty() ? entry.name : path + "/" + entry.name);
     }
   }
 }

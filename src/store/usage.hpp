@@ -14,8 +14,8 @@ namespace strata::detail {
 /// names have been seen.
 class Usage {
  public:
-  /// Adds `name` in `dir`, with all beneath it, however deep. What is gone by the time that it is looked at, counts
-  /// nothing.
+  /// Adds `name` in `dir`, which may be a path, with all beneath it, however deep. What is gone by the time that it is
+  /// looked at, counts nothing.
   void add(int dir, const std::string& name);
 
   std::uint64_t exclusive_bytes() const { return exclusive_; }  ///< blocks that would be free without these trees

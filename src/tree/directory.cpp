@@ -179,7 +179,7 @@ std::vector<DirectoryEntry> list_directory(int dir, std::string_view shown) {
       const auto* entry = reinterpret_cast<const dirent64*>(at);
       at += entry->d_reclen;
       const std::string_view name = entry->d_name;
-      if (name != "." && name != "..") entries.push_back({std::string(name), entry->d_type});
+      if (name != "." && name != "..") entries.push_back({std::string(name), entry->d_type, entry->d_ino});
     }
   }
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -52,6 +52,7 @@ FileDescriptor open_directory(const boost::filesystem::path& path);
 struct DirectoryEntry {
   std::string name;
   unsigned char type;  ///< DT_*; DT_UNKNOWN where the filesystem doesn't say
+  ino_t inode;
 };
 /// All names in a directory (opened for reading) but "." and "..", sorted by bytes. Moves its offset.
 std::vector<DirectoryEntry> list_directory(int dir, std::string_view shown = {});

@@ -59,12 +59,9 @@ class RecipeSource final : public ByteSource {
   /// makes the source go on, with zeros for what is missing.
   using Damaged = std::function<void(const std::string& path, const std::string& what)>;
 
-  /// What stands for the contents of files: they themselves, or, where only the headers matter, as many zeros.
-  enum class Contents { files, zeros };
-
-  /// `tree`: descriptor of trees/KEY (recipe, fs/, kept/, moved). It outlives the source.
-  explicit RecipeSource(int tree, Damaged damaged = {});
-  RecipeSource(int tree, Contents contents);
+  /// `tree`: descriptor of trees/KEY (recipe, fs/, kept/, moved). `replacements`: descriptor of a directory whose
+  /// files, named by ordinals, stand for the tree's own; -1: there is none. Both outlive the source.
+  explicit RecipeSource(int tree, Damaged damaged = {}, int replacements = -1);
   ~RecipeSource() override;
 
   std::size_t read(std::span<std::byte> into) override;

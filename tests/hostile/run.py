@@ -184,7 +184,7 @@ class Runner:
             self.as_before(before, snapshot(store, identity=False))
             return
         layer = json.loads(done.output)["id"]
-        for arguments in (["verify"], ["unpack", layer, root]):
+        for arguments in (["verify", "--prove"], ["unpack", layer, root]):
             done = self.layerctl_does("--root", store, *arguments)
             expect(done.code == 0, f"{arguments[0]}: {shown(done.error or done.output)}")
         self.nothing_outside(outside, root, store)

@@ -33,7 +33,7 @@ for image in $images; do for codec in gzip zstd; do
     parent=(--parent "$id") count=$((count + 1))
   done
   [ "$count" = "${#diff_ids[@]}" ] || { echo "FAILED: $image $codec has ${#diff_ids[@]} diff ids and $count layers"; exit 1; }
-  "$layerctl" --root "$work/store" --quiet verify >/dev/null || { echo "FAILED: $image $codec doesn't verify"; exit 1; }
+  "$layerctl" --root "$work/store" --quiet verify --prove >/dev/null || { echo "FAILED: $image $codec doesn't verify"; exit 1; }
   import=$(cat "$work/import") export=$(cat "$work/export")
   [ "$import" -le 65536 ] || { echo "FAILED: $image $codec: an import needed $import KiB"; exit 1; }
   [ "$export" -le 49152 ] || { echo "FAILED: $image $codec: an export needed $export KiB"; exit 1; }

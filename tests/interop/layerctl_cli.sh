@@ -114,7 +114,7 @@ run 2 unpack x
 check "usage errors make no store" test ! -e store
 
 section "where there is no store, only import makes one"
-for command in list "show 12" "history 12" verify "remove 12" "export 12" "mount 12 c" mounts "umount c" \
+for command in list "show 12" "history 12" verify "repair 12" "remove 12" "export 12" "mount 12 c" mounts "umount c" \
   "remove-container c" "commit c" "diff c" "unpack 12 d"; do
   # shellcheck disable=SC2086
   run 1 $command
@@ -346,6 +346,9 @@ check "and changes nothing" same "$(tree applied)" "$before"
 
 section "verify"
 run 0 verify && check "all are" same "$(grep -c ' ok$' out)" 3
+run 0 verify --prove && check "and prove it" same "$(grep -c ' ok$' out)" 3
+run 0 verify --quick && check "and look so" same "$(grep -c ' ok$' out)" 3
+run 2 verify --quick --prove
 run 0 verify "${base:7:9}" --json && check "as JSON" same "$(jq -r '.[0].id, .[0].ok' out | xargs)" "$base true"
 
 section "remove"
@@ -535,6 +538,16 @@ run 1 verify 2>/dev/null
 check "exit 1, and the file is named" grep -q 'bin/tool' out
 run 1 verify "$base" --json
 check "as JSON" same "$(jq -r '.[0].ok, .[0].damages[0].path' out | xargs)" "false bin/tool"
+
+section "repair"
+run 1 repair "$base" 2>/dev/null
+check "exit 1, and what is left is named" grep -q 'left: bin/tool: .*source' out
+run 1 repair "$base" --from no-such-file 2>/dev/null
+run 0 repair "$base" --from base.tar
+check "what was mended is named" grep -q 'mended: bin/tool' out
+run 0 verify --prove
+run 0 repair "$base" --json
+check "as JSON" same "$(jq -r '.ok, .rebuilt, (.mended | length)' out | xargs)" "true false 0"
 
 section "doctor"
 run 0 doctor && check "says something" test "$(wc -l <out)" -gt 5

@@ -49,7 +49,7 @@ def commit(own, name, layer, difference, merged):
     exported = "sha256:" + hashlib.sha256(own.strata("export", new, "-", "--compress", "none")).hexdigest()
     if not diff_id == digest == exported:
         raise Failed(f"the diff is {digest}, the committed layer {diff_id}, exported {exported}")
-    own.strata("verify", new)
+    own.strata("verify", "--prove", new)
     with own.mounted(new, "committed", "--read-only") as root:
         yield "the committed layer", describe(root)
     with own.directory("copy") as copy:

@@ -16,7 +16,7 @@ flat='"$layerctl" --quiet apply "$ROOT"'
 upper='"$layerctl" --quiet apply "$ROOT" --overlay ${LOWERS:+--lower "$LOWERS"}'
 through='store() { "$layerctl" --quiet --root "$STORE" "$@"; }
   exported() { store export "$1" - | sha256sum | cut -d" " -f1; }
-  finish() { store unpack "$1" "$ROOT" && store verify "$1" && test "$(store show "$1" --json | jq -r ".diff_ids[-1]")" = "sha256:$(exported "$1")"; }'
+  finish() { store unpack "$1" "$ROOT" && store verify --prove "$1" && test "$(store show "$1" --json | jq -r ".diff_ids[-1]")" = "sha256:$(exported "$1")"; }'
 stored="$through; id=\$(store import \"\$LAYER\" --allow-unmarked-end) && finish \$id"
 on_base="$through; base=\$(store import \"\$BASE_TAR\") && id=\$(store import \"\$LAYER\" --parent \$base) && finish \$id"
 

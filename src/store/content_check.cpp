@@ -1,0 +1,75 @@
+#include "store/content_check.hpp"
+
+#include <strata/error.hpp>
+#include <strata/hash.hpp>
+
+#include "sys.hpp"
+
+#include <algorithm>
+
+namespace strata::detail {
+
+ContentCheck::ContentCheck(std::stop_token stop) : stop_(std::move(stop)), buffer_(256U << 10) {}
+
+FileDescriptor ContentCheck::open(int dir, const std::string& name) {
+  constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+  FileDescriptor fd(sys::openat(dir, name.c_str(), flags | O_NOATIME));
+  // Only the owner, or root, may leave the time of access alone.
+  if (!fd && errno == EPERM) fd.reset(sys::openat(dir, name.c_str(), flags));
+  return fd;
+}
+
+template <class See>
+bool ContentCheck::read(int fd, std::uint64_t from, std::uint64_t to, const std::string& path, See see) {
+  while (from < to) {
+    if (stop_.stop_requested()) throw_error(errc::cancelled, "read", quoted(path));
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), to - from));
+    const ssize_t n = sys::pread(fd, buffer_.data(), want, static_cast<off_t>(from));
+    if (n < 0) throw_errno(errno, "read", quoted(path));
+    if (n == 0 || !see(std::span(buffer_).first(static_cast<std::size_t>(n)))) return false;
+    from += static_cast<std::uint64_t>(n);
+  }
+  return true;
+}
+
+bool ContentCheck::matches(int fd, std::uint64_t size, const std::vector<SparseExtent>& extents,
+                           const ContentChecksum& checksum, const std::string& path) {
+  Xxh3 hash;
+  const auto digest = [&](std::span<const std::byte> bytes) {
+    hash.update(bytes);
+    return true;
+  };
+  if (extents.empty()) {
+    if (!read(fd, 0, size, path, digest)) return false;
+  } else {
+    std::uint64_t at = 0;
+    for (const SparseExtent& extent : extents) {
+      if (!is_blank(fd, at, extent.offset, path)) return false;
+      at = extent.offset + extent.size;
+      if (!read(fd, extent.offset, at, path, digest)) return false;
+    }
+    if (!is_blank(fd, at, size, path)) return false;
+  }
+  std::byte found[Xxh3::digest_size];
+  hash.finish(found);
+  return std::ranges::equal(std::span(found).first(checksum.size()), checksum);
+}
+
+bool ContentCheck::is_blank(int fd, std::uint64_t from, std::uint64_t to, const std::string& path) {
+  const auto blank = [](std::span<const std::byte> bytes) {
+    return std::ranges::all_of(bytes, [](std::byte one) { return one == std::byte{0}; });
+  };
+  while (from < to) {
+    const off_t data = sys::lseek(fd, static_cast<off_t>(from), SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return true;  // nothing but a hole up to its end
+    // A filesystem that knows no holes has data everywhere.
+    const std::uint64_t begin = data < 0 ? from : static_cast<std::uint64_t>(data);
+    if (begin >= to) return true;
+    const off_t hole = sys::lseek(fd, static_cast<off_t>(begin), SEEK_HOLE);
+    from = hole < 0 ? to : std::min(to, static_cast<std::uint64_t>(hole));
+    if (!read(fd, begin, from, path, blank)) return false;
+  }
+  return true;
+}
+
+}  // namespace strata::detail

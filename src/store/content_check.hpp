@@ -1,0 +1,37 @@
+// Whether a file holds the content that a tree recorded.
+#pragma once
+
+#include "store/expected.hpp"
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace strata::detail {
+
+/// Reads files, one after another, with a buffer of its own. Used by one thread at a time.
+class ContentCheck {
+ public:
+  explicit ContentCheck(std::stop_token stop);
+
+  /// Whether what the checksum covers is as recorded, and the rest of the file's `size` bytes are zeros. `extents`
+  /// empty: it covers all. Throws Error that shows `path`, errc::cancelled among them.
+  bool matches(int fd, std::uint64_t size, const std::vector<SparseExtent>& extents, const ContentChecksum& checksum,
+               const std::string& path);
+  /// Whether a file has nothing but zeros from here to there. Holes cost nothing.
+  bool is_blank(int fd, std::uint64_t from, std::uint64_t to, const std::string& path);
+
+  /// Opens a regular file for it, not to be followed, nor its time of access changed where that can be had; none: it
+  /// can't be opened, errno says why.
+  static FileDescriptor open(int dir, const std::string& name);
+
+ private:
+  /// Shows all bytes of a range to `see`, until it returns false or the file ends. False: not all was seen.
+  template <class See>
+  bool read(int fd, std::uint64_t from, std::uint64_t to, const std::string& path, See see);
+
+  std::stop_token stop_;
+  std::vector<std::byte> buffer_;
+};
+
+}  // namespace strata::detail

@@ -1,0 +1,72 @@
+#include "store/rebuild.hpp"
+
+#include <strata/error.hpp>
+
+#include "base/files.hpp"
+#include "mount/container_directory.hpp"
+#include "mount/holders.hpp"
+#include "store/layer_draft.hpp"
+#include "store/layer_extract.hpp"
+
+#include <linux/fs.h>
+
+#include <algorithm>
+
+namespace strata::detail {
+
+namespace {
+
+/// The containers that have a tree among their lowers, locked so that none of them can be mounted. Throws errc::in_use
+/// where one is.
+std::vector<LockedContainer> unmounted_containers(const StoreCore& core, const Digest& tree) {
+  std::vector<LockedContainer> locked;
+  for (const Container& one : core.containers()) {
+    const Layer layer = core.get(one.layer);
+    if (std::ranges::find(layer.trees, tree) == layer.trees.end()) continue;
+    auto container = LockedContainer::open(core, one.name);
+    if (!container) continue;
+    const std::string source = mount_source(core, one.name);
+    const auto table = mount_table();
+    const bool here = std::ranges::any_of(table, [&](const MountedEntry& entry) { return entry.source == source; });
+    if (const std::string there = here ? "here" : elsewhere(source); !there.empty())
+      throw_error(errc::in_use, "replace the tree", tree.to_string(),
+                  "container " + quoted(one.name) + " is mounted" +
+                      (here ? "" : " in another mount namespace, that of " + there),
+                  "unmount it first");
+    locked.push_back(std::move(*container));
+  }
+  return locked;
+}
+
+}  // namespace
+
+void rebuild_tree(const StoreCore& core, const Layer& layer, ByteSource& source, const RepairOptions& options) {
+  const std::optional<Layer> parent = layer.parent ? std::optional(core.get(*layer.parent)) : std::nullopt;
+  const auto lowers = parent ? core.lowers(*parent) : std::vector<boost::filesystem::path>();
+  Budget budget = Budget::none();
+  budget.tar_bytes = layer.tar_size;
+  Report report;
+  LayerDraft draft(core, Conformance::compat, options.owners, budget, report);
+  LayerStream stream(source, core.hash(), core.codecs(), options.control, budget);
+  with_zero_umask([&](bool umask_is_zero) {
+    draft.open(umask_is_zero, writers_for(stream));
+    ExtractOptions extract;
+    extract.expected_diff_id = layer.diff_id();
+    extract.budget = budget;
+    draft.layer().tar_size =
+        extract_layer(stream, draft.builder(), &draft.recipe(), extract, options.control, report).tar_size;
+    if (draft.rebuild(parent, lowers, layer.diff_id()) != layer.tree())
+      throw_error(errc::damaged, "make anew", "the tree of " + layer.id.to_string(),
+                  "on the layers below it comes out as another", "repair those first");
+  });
+  draft.draft().sync();
+  const Lock alone = core.lock(Lock::Kind::exclusive);
+  const std::vector<LockedContainer> unmounted = unmounted_containers(core, layer.tree());
+  const std::string room = "trees/" + std::string(layer.tree().algorithm());
+  if (sys::renameat2(draft.draft().descriptor(), "tree", core.root_descriptor(),
+                     (room + "/" + layer.tree().hex()).c_str(), RENAME_EXCHANGE) != 0)
+    throw_errno(errno, "replace", "the tree " + layer.tree().to_string());
+  core.sync(open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY).get(), room);
+}
+
+}  // namespace strata::detail
