@@ -159,6 +159,7 @@ void ExpectedTree::add_content(const RecipeContent& content) {
     more_contents_.push_back({content.sparse ? content.extents : std::vector<SparseExtent>(), content.path});
   }
   if (content.kept) {
+    has_kept_ = true;
     one.size = content.extents.empty() ? 0 : content.extents.back().offset + content.extents.back().size;
   } else {
     const EntryPath path = split_entry_path(content.path, "path");
@@ -176,6 +177,11 @@ void ExpectedTree::add_content(const RecipeContent& content) {
     file.content = static_cast<std::uint32_t>(contents_.size());
   }
   contents_.push_back(one);
+}
+
+bool ExpectedTree::is_unrecorded(Id id) const {
+  const Node& one = nodes_[id];
+  return has_kept_ && one.type == TarType::file && one.size != 0 && one.content == none;
 }
 
 bool ExpectedTree::is_closed(Id directory) const {

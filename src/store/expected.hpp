@@ -71,6 +71,8 @@ class ExpectedTree {
   const std::vector<Content>& contents() const { return contents_; }
   /// The content of a file; nullptr: it has none, or is one hole.
   const Content* content(Id id) const { return nodes_[id].content == none ? nullptr : &contents_[nodes_[id].content]; }
+  /// Whether the tree's records don't say what is in a file that isn't empty: it may be a name of one in kept/.
+  bool is_unrecorded(Id id) const;
   /// What of the file its checksum covers; the rest are holes. Empty: all of it.
   const std::vector<SparseExtent>& extents(const Content& content) const;
   /// The path that damage of it is told by.
@@ -112,6 +114,7 @@ class ExpectedTree {
   std::vector<Content> contents_;
   std::vector<MoreOfContent> more_contents_;
   bool is_list_ = false;
+  bool has_kept_ = false;
 };
 
 }  // namespace strata::detail

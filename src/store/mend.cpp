@@ -89,6 +89,7 @@ class Mender {
       if (kind == Kind::added) added_.push_back(finding.damage.path);
       if (finding.content != none && replacements_.has(finding.content)) kept_.push_back(finding.content);
       if (finding.node == none) continue;
+      if (kind == Kind::content) bad_contents_.insert(finding.node);
       if (expected_[finding.node].type == TarType::directory) {
         if (kind == Kind::missing || kind == Kind::type)
           missing_directories_.emplace(finding.damage.path, finding.node);
@@ -146,6 +147,7 @@ class Mender {
         if (!file) return false;
         try {
           const ExpectedTree::Content* const content = expected_.content(first);
+          if (content == nullptr && expected_.is_unrecorded(first)) return !bad_contents_.contains(first);
           return content == nullptr
                      ? check_.is_blank(file.get(), 0, want.size, path)
                      : check_.matches(file.get(), want.size, expected_.extents(*content), content->checksum, path);
@@ -169,9 +171,15 @@ class Mender {
     if (want.whiteout) return check(sys::mknodat(dir, name, S_IFCHR, 0));
     const Attributes attributes = expected_.attributes(group.first);
     if (want.type == TarType::file) {
+      if (expected_.is_unrecorded(group.first))
+        throw_error(errc::not_found, "make again", quoted(path), "the tree doesn't say what was in it");
       if (const ExpectedTree::Content* const content = expected_.content(group.first)) {
         const auto id = static_cast<std::uint32_t>(content - expected_.contents().data());
-        if (!replacements_.has(id)) throw_error(errc::not_found, "make again", quoted(path), "its content is nowhere");
+        if (!replacements_.has(id) && content->ordinal == none)
+          throw_error(errc::not_found, "make again", quoted(path), "no layer below has its content any more",
+                      "repair those first");
+        if (!replacements_.has(id))
+          throw_error(errc::not_found, "make again", quoted(path), "its content is to be had nowhere");
         // A file of its own, though others may be given the same.
         check(sys::renameat2(replacements_.directory(), replacements_.name(id).c_str(), dir, name, 0));
       }
@@ -328,6 +336,7 @@ class Mender {
   std::map<std::string, Id> missing_directories_;  // by path: an outer one before what is in it
   std::vector<Group> groups_;
   std::vector<std::uint32_t> kept_;
+  std::set<Id> bad_contents_;
   std::set<Id> directories_;  // whose attributes are to be given again
   unsigned puts_ = 0;
   Unmended unmended_;

@@ -13,6 +13,10 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
 std::uint64_t export_layer(const StoreCore& core, const Digest& id, ByteSink& sink, const Control& control);
 VerifyResult verify_layer(const StoreCore& core, const Digest& id, const VerifyOptions& options);
 RepairResult repair_layer(const StoreCore& core, const Digest& id, const RepairOptions& options);
+/// Reads a stored layer's tar, or blob, into a draft, and exchanges the tree in it with the store's: in one step, on
+/// the disk as the store's durability asks. Throws errc::digest_mismatch for what is another layer's, errc::in_use
+/// while the tree is mounted; then, as after any other error, the store is as it was.
+void rebuild_tree(const StoreCore& core, const Layer& layer, ByteSource& source, const RepairOptions& options);
 void remove_layer(const StoreCore& core, const Digest& id);
 GcResult collect_garbage(const StoreCore& core, const GcOptions& options);
 std::vector<Leftover> leftovers_of(const StoreCore& core);

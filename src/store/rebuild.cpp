@@ -1,5 +1,3 @@
-#include "store/rebuild.hpp"
-
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
@@ -7,6 +5,7 @@
 #include "mount/holders.hpp"
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
+#include "store/operations.hpp"
 
 #include <linux/fs.h>
 

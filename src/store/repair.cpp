@@ -3,13 +3,13 @@
 #include "base/files.hpp"
 #include "store/mend.hpp"
 #include "store/operations.hpp"
-#include "store/rebuild.hpp"
 #include "store/restore_record.hpp"
 #include "store/verify.hpp"
 #include "tree/directory.hpp"
 #include "tree/recipe.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
 namespace strata::detail {
@@ -19,6 +19,28 @@ namespace {
 using Kind = Damage::Kind;
 
 constexpr const char* give_source = "repair it with the layer itself, its blob or its tar, as the source";
+
+/// The call of many stages, each of which counts from 0: its counters only grow.
+Control growing(const Control& control) {
+  if (!control.observer) return control;
+  struct Counters {
+    Progress before, last;
+  };
+  return {[observer = control.observer, counters = std::make_shared<Counters>()](const Progress& now) {
+            auto& [before, last] = *counters;
+            if (now.bytes < last.bytes || now.entries < last.entries || now.tar_bytes < last.tar_bytes) {
+              before.bytes += last.bytes;
+              before.entries += last.entries;
+              before.tar_bytes += last.tar_bytes;
+            }
+            last = now;
+            observer({.phase = now.phase,
+                      .bytes = before.bytes + now.bytes,
+                      .tar_bytes = before.tar_bytes + now.tar_bytes,
+                      .entries = before.entries + now.entries});
+          },
+          control.stop};
+}
 
 class Repair {
  public:
@@ -36,7 +58,7 @@ class Repair {
       mend(before);
       after = examine_now();
     }
-    if (!after.expected) {
+    if (!after.expected || has_unrecorded(after)) {
       // Also where all contents have their checksums, and the tar is another nonetheless.
       rebuild();
       if (result_.rebuilt) open_tree();
@@ -49,6 +71,13 @@ class Repair {
  private:
   Examination examine_now() const {
     return examine(core_, layer_, tree_.get(), VerifyLevel::proving, options_.control);
+  }
+
+  /// Whether a file is bad of which only the tar as a whole can say what was in it.
+  static bool has_unrecorded(const Examination& found) {
+    return std::ranges::any_of(found.findings, [&](const Finding& finding) {
+      return finding.node != ExpectedTree::none && found.expected->is_unrecorded(finding.node);
+    });
   }
 
   /// Against other repairs of the tree.
@@ -112,21 +141,18 @@ class Repair {
 
   void gather(Replacements& replacements) {
     replacements.take_from_trees();
-    if (!replacements.has_all())
+    if (!replacements.has_all_of_tar())
       if (auto blob = kept_blob()) take_from(replacements, *blob);
-    if (!replacements.has_all() && options_.source != nullptr) {
+    if (!replacements.has_all_of_tar() && options_.source != nullptr) {
       replacements.take_from_layer(*options_.source);
       used_source_ = true;
-      return;
     }
-    if (used_blob_) return;
-    if (!replacements.has_all()) {
+    if (used_blob_ || used_source_) return;
+    if (!replacements.has_all_of_tar())
       why_no_content_ = std::string("the store has not all that is missing; ") + give_source;
-      replacements.drop_candidates();
-    } else if (!replacements.is_proven()) {
+    else if (!replacements.is_proven())
       why_no_content_ = std::string("what other trees have of this checksum is something else; ") + give_source;
-      replacements.drop_candidates();
-    }
+    if (!why_no_content_.empty()) replacements.drop_candidates();
   }
 
   void take_from(Replacements& replacements, FileSource& blob) {
@@ -204,7 +230,8 @@ RepairResult repair_layer(const StoreCore& core, const Digest& id, const RepairO
   sweep_drafts(core);
   const Draft keeper(core);
   keeper.need(id);  // it isn't removed meanwhile
-  RepairResult result = Repair(core, layer, options).run();
+  const RepairOptions watched{options.source, options.owners, growing(options.control)};
+  RepairResult result = Repair(core, layer, watched).run();
   if (restores) {
     const Damage record{Kind::record, "", "the record of the layer could not be read"};
     result.mended.insert(result.mended.begin(), record);

@@ -156,19 +156,30 @@ bool Replacements::copy(Id id, int from, const std::string& path) {
   return false;
 }
 
-bool Replacements::is_proven() const { return rebuilt_diff_id(core_, tree_, directory_, control_) == layer_.diff_id(); }
+bool Replacements::has_all_of_tar() const {
+  return std::ranges::all_of(wanted_, [this](Id content) { return has(content) || !is_of_tar(content); });
+}
+
+bool Replacements::is_proven() const {
+  if (std::ranges::none_of(wanted_, [this](Id content) { return is_of_tar(content); })) return true;
+  try {
+    return rebuilt_diff_id(core_, tree_, directory_, control_) == layer_.diff_id();
+  } catch (const Error& error) {
+    if (error.code() == errc::damaged) return false;
+    throw;
+  }
+}
 
 void Replacements::drop_candidates() {
   const std::set<Id> had = had_;
   for (const Id content : had)
-    if (expected_.contents()[content].ordinal != ExpectedTree::none) remove(content);
+    if (is_of_tar(content)) remove(content);
 }
 
 void Replacements::take_from_layer(ByteSource& source) {
   std::map<std::uint32_t, Id> by_ordinal;
   for (const Id content : wanted_)
-    if (const std::uint32_t ordinal = expected_.contents()[content].ordinal; ordinal != ExpectedTree::none)
-      by_ordinal[ordinal] = content;
+    if (is_of_tar(content)) by_ordinal[expected_.contents()[content].ordinal] = content;
   Budget budget = Budget::none();
   budget.tar_bytes = layer_.tar_size;
   LayerStream stream(source, core_.hash(), core_.codecs(), control_, budget);

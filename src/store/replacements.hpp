@@ -26,7 +26,8 @@ class Replacements {
 
   void want(Id content) { wanted_.insert(content); }
   bool has(Id content) const { return had_.contains(content); }
-  bool has_all() const { return had_.size() == wanted_.size(); }
+  /// Whether it has all that the layer tar has of what is wanted.
+  bool has_all_of_tar() const;
   int directory() const { return directory_; }
   /// Of a content, in the directory: its ordinal in the recipe, so that a RecipeSource can take it from there.
   std::string name(Id content) const;
@@ -34,7 +35,7 @@ class Replacements {
   /// From files of this and other trees that have the same size and checksum, as candidates: whoever made the other
   /// layer may have wanted them so. What came from a layer below is taken from those below only.
   void take_from_trees();
-  /// Whether the tree, with all that is wanted, gives the layer tar.
+  /// Whether the tree, with what there is, gives the layer tar; true where nothing of that is wanted.
   bool is_proven() const;
   /// Forgets contents of the layer tar. What came from a layer below has no other witness than its checksum, and stays.
   void drop_candidates();
@@ -42,6 +43,7 @@ class Replacements {
   void take_from_layer(ByteSource& source);
 
  private:
+  bool is_of_tar(Id content) const { return expected_.contents()[content].ordinal != ExpectedTree::none; }
   void look_at_other_names();
   void look_into_tree(const Digest& key, bool is_below);
   bool copy(Id content, int from, const std::string& path);

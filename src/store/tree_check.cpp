@@ -43,12 +43,10 @@ class TreeCheck {
         opaque_mark_(std::string(overlay_prefix(form)) + "opaque"),
         reads_(level != VerifyLevel::quick),
         control_(control),
-        seen_(expected.size()) {
-    for (const ExpectedTree::Content& content : expected.contents())
-      if (reads_) progress_.total_bytes += content.size;
-  }
+        seen_(expected.size()) {}
 
   std::vector<Finding> run() {
+    note_kept();
     open_.push_back(ExpectedTree::root);
     seen_[ExpectedTree::root] = 1;
     {
@@ -194,9 +192,10 @@ class TreeCheck {
     }
     try {
       const ExpectedTree::Content* const content = expected_.content(id);
-      const bool good = content == nullptr ? check.is_blank(file.get(), 0, want.size, path)
-                                           : check.matches(file.get(), want.size, expected_.extents(*content),
-                                                           content->checksum, path);
+      const bool good = content != nullptr
+                            ? check.matches(file.get(), want.size, expected_.extents(*content), content->checksum, path)
+                            : (expected_.is_unrecorded(id) && kept_.contains(metadata->inode)) ||
+                                  check.is_blank(file.get(), 0, want.size, path);
       if (!good) found(Kind::content, path, "its content has changed", id);
     } catch (const Error& failure) {
       if (failure.code() == errc::cancelled) throw;
@@ -286,7 +285,14 @@ class TreeCheck {
     }
   }
 
-  /// Contents that are in no file of the tree.
+  /// The files in kept/, of which names may be in the tree still: what is in those is looked at here.
+  void note_kept() {
+    const FileDescriptor kept = try_open_beneath(tree_, "kept", O_RDONLY | O_DIRECTORY);
+    if (!kept) return;
+    for (const DirectoryEntry& entry : list_directory(kept.get())) kept_.insert(entry.inode);
+  }
+
+  /// Contents that are in no file of the tree by their own path.
   void check_kept() {
     ContentCheck check(control_.stop);
     const FileDescriptor kept = try_open_beneath(tree_, "kept", O_RDONLY | O_DIRECTORY);
@@ -321,6 +327,7 @@ class TreeCheck {
   const std::string opaque_mark_;
   const bool reads_;
   const Control& control_;
+  std::set<ino_t> kept_;
   std::vector<unsigned char> seen_;  // each written by the thread that has its directory
 
   std::mutex mutex_;  // for all that follows

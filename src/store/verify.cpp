@@ -41,6 +41,18 @@ bool is_in_tar(const Finding& finding, const ExpectedTree& expected) {
   }
 }
 
+/// For one stage of a call: its counters go on from those of the stage before.
+Control behind(const Control& control, const Progress& before, std::uint64_t total) {
+  if (!control.observer) return control;
+  return {[observer = control.observer, before, total](Progress now) {
+            now.bytes += before.bytes;
+            now.entries += before.entries;
+            now.total_bytes = total;
+            observer(now);
+          },
+          control.stop};
+}
+
 }  // namespace
 
 Digest rebuilt_diff_id(const StoreCore& core, int tree, int replacements, const Control& control) {
@@ -60,12 +72,17 @@ Examination examine(const StoreCore& core, const Layer& layer, int tree, VerifyL
   Examination result;
   try {
     auto expected = std::make_unique<const ExpectedTree>(tree, layer, core.form(), control.stop);
-    result.findings = check_tree(tree, *expected, core.form(), level, control);
+    Progress checked{.entries = expected->size()};
+    for (const ExpectedTree::Content& content : expected->contents())
+      if (level != VerifyLevel::quick) checked.bytes += content.size;
+    const std::uint64_t total = checked.bytes + (level == VerifyLevel::proving ? layer.tar_size : 0);
+    result.findings = check_tree(tree, *expected, core.form(), level, behind(control, {}, total));
     // Where a content is bad, the tar is, and says no more about what is wrong.
     const bool may_give_tar =
         std::ranges::none_of(result.findings, [&](const Finding& finding) { return is_in_tar(finding, *expected); });
     if (level == VerifyLevel::proving && may_give_tar)
-      if (const Digest found = rebuilt_diff_id(core, tree, -1, control); found != layer.diff_id()) {
+      if (const Digest found = rebuilt_diff_id(core, tree, -1, behind(control, checked, total));
+          found != layer.diff_id()) {
         result.findings.push_back(bad_record("the layer tar that the tree gives has the digest " + found.to_string() +
                                              " instead of " + layer.diff_id().to_string()));
         return result;

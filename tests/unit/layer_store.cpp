@@ -290,7 +290,8 @@ TEST_CASE("Verify finds what was changed, and names it") {
   CHECK_THAT(damaged([](const fs::path& tree) { fs::resize_file(tree / "recipe", 20); }), Catch::Contains(":"));
   // Zeros stand for what is missing, but not more of them than can be read.
   CHECK_THAT(damaged([](const fs::path& tree) {
-               const std::string huge = "strata recipe 1\nF" + std::string(2, '\0') + std::string(8, '\xff') + "\x7f";
+               const std::string huge =
+                   "strata recipe 1\nF" + std::string(2, '\0') + std::string(8, '\xff') + "\x7f" + std::string(8, '\0');
                fs::remove(tree / "fs/b");
                fs::ofstream(tree / "recipe") << encode(CompressionPolicy::of<Zstd>(), huge);
              }),
