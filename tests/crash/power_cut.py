@@ -117,7 +117,7 @@ def records_of(log):
 
 
 def cut_disk(before, image, log, records, dice, sector):
-    """Makes the disk as a cut leaves it; returns where it was cut, and the ids that had been reported by then."""
+    """Makes the disk as a cut leaves it; returns where it was cut, and what had been reported by then: ids, and tags as TAG=ID."""
     run("cp", "--sparse=always", before, image)
     end = dice.randrange(1, len(records) + 1)
     flushed = max((i for i in range(end) if records[i][0] == "F"), default=0)
@@ -135,10 +135,18 @@ def cut_disk(before, image, log, records, dice, sector):
                 if index < flushed or dice.random() < kept:
                     disk.seek(offset + piece)
                     disk.write(log[at + piece:at + min(piece + step, size)])
-    stored = set()
-    for line in marks.decode().split():
-        (stored.add if line[0] == "+" else stored.discard)(line[1:])
-    return end, sorted(stored)
+    stored, tags = set(), {}
+    for line in marks.decode().splitlines():
+        sign, text = line[0], line[1:]
+        if sign == "+":
+            stored.add(text)
+        elif sign == "-":
+            stored.discard(text)
+        elif sign == "?":
+            tags.pop(text, None)
+        else:
+            tags.update([text.split(" ")])
+    return end, sorted(stored) + [f"{tag}={layer}" for tag, layer in sorted(tags.items())]
 
 
 def losses(arguments, image, place, stored):
@@ -182,7 +190,7 @@ def main():
             found = losses(arguments, scratch / "cut", scratch / "mounted", stored)
             failed += bool(found)
             if found and arguments.durability == "full":
-                print(f"cut {cut}, at record {end} of {len(records)}, {len(stored)} layers stored:\n{found}", flush=True)
+                print(f"cut {cut}, at record {end} of {len(records)}, {len(stored)} layers and tags stored:\n{found}", flush=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print(f"{arguments.cuts} cuts, {failed} with losses")

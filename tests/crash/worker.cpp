@@ -3,10 +3,10 @@
 //
 //   crash_worker work STORE SEED      any operation, one after the other, without end; a byte to stdout for each
 //   crash_worker store STORE SEED COUNT full|none MARKS
-//                                     imports, commits and removals, each told to the file MARKS: "+ID" once it was
-//                                     reported stored, "-ID" before it is removed
+//                                     what is to last, each told to the file MARKS (StoreWork::step_told)
 //   crash_worker check STORE          nothing is damaged, mounted, or left over; after a sweep
-//   crash_worker stored STORE ID...   these layers are there, and whole
+//   crash_worker stored STORE ID... TAG=ID...
+//                                     these layers are there, and whole, and these tags are theirs
 #include <strata/error.hpp>
 #include <strata/layer_store.hpp>
 #include <strata/mounter.hpp>
@@ -28,6 +28,12 @@ std::string wrong_with_layers(LayerStore<>& store, const std::vector<std::string
   std::string wrong;
   for (const std::string& id : ids) {
     try {
+      if (const auto equals = id.find('='); equals != std::string::npos) {
+        const auto tagged = store.find_tag(id.substr(0, equals));
+        if (!tagged || tagged->to_string() != id.substr(equals + 1))
+          wrong += "not so: " + id + ", but " + (tagged ? tagged->to_string() : "nothing") + "\n";
+        continue;
+      }
       for (const Damage& damage : store.verify(Digest::parse(id)).damages)
         wrong += id + ": " + damage.path + ": " + damage.what + "\n";
     } catch (const Error& error) {

@@ -31,7 +31,7 @@ namespace strata::test {
 
 namespace work {
 
-constexpr int chains = 3, depth = 3, containers = 4;
+constexpr int chains = 3, depth = 3, containers = 4, tags = 4, leases = 3;
 
 /// The layer `level` of the chain `chain`, always the same: each has something of its own, of a lower layer's, and a
 /// whiteout.
@@ -67,39 +67,70 @@ class StoreWork {
     }
   }
 
-  /// One operation at random. What a store can do besides (to collect garbage, to lease) belongs into this list.
+  /// One operation at random.
   void step() {
     static constexpr void (StoreWork::*operations[])() = {
-        &StoreWork::import, &StoreWork::import,  &StoreWork::import_chain,   &StoreWork::remove, &StoreWork::mount,
-        &StoreWork::commit, &StoreWork::unmount, &StoreWork::drop_container, &StoreWork::verify, &StoreWork::clean,
+        &StoreWork::import,  &StoreWork::import,         &StoreWork::import_chain, &StoreWork::import_kept,
+        &StoreWork::remove,  &StoreWork::mount,          &StoreWork::commit,       &StoreWork::unmount,
+        &StoreWork::verify,  &StoreWork::drop_container, &StoreWork::clean,        &StoreWork::collect,
+        &StoreWork::set_tag, &StoreWork::untag,          &StoreWork::hold_lease,   &StoreWork::leave_lease,
     };
     const auto operation = operations[number(std::size(operations))];
     attempt([&] { (this->*operation)(); });
   }
 
-  /// As step(), of what changes layers, and each told.
+  /// As step(), of what is to last, and each told: "+ID" stored, "-ID" about to be removed, "=TAG ID" tagged, "?TAG"
+  /// about to be tagged or untagged. For a store that nobody else works on.
   void step_told(std::FILE* marks) {
-    const auto tell = [&](char sign, const Digest& id) {
-      std::fprintf(marks, "%c%s\n", sign, id.to_string().c_str());
+    const auto tell = [&](const std::string& text) {
+      std::fprintf(marks, "%s\n", text.c_str());
       std::fflush(marks);
     };
-    if (number(4) != 0)
-      return attempt([&] {
-        for (const Digest& id : number(2) ? std::vector{import_one()} : import_several()) tell('+', id);
-      });
-    attempt([&] {
-      const auto layers = store_.list();
-      if (layers.empty()) return;
-      const Digest id = layers[number(layers.size())].id;
-      if (!store_.children(id).empty()) return;
-      tell('-', id);
-      store_.remove(id);
-    });
+    const auto tell_all = [&](char sign, const std::vector<Digest>& ids) {
+      for (const Digest& id : ids) tell(sign + id.to_string());
+    };
+    switch (number(12)) {
+      case 0:
+      case 1:
+        return attempt([&] {
+          const auto layer = some_layer();
+          if (!layer || !store_.children(layer->id).empty()) return;
+          for (const Tag& tag : store_.tags())
+            if (tag.layer == layer->id) return;
+          tell_all('-', {layer->id});
+          store_.remove(layer->id);
+        });
+      case 2:
+        return attempt([&] {
+          tell_all('-', collect_all(true).layers);
+          collect();
+        });
+      case 3:
+      case 4:
+        return attempt([&] {
+          const auto layer = some_layer();
+          const std::string tag = tag_name();
+          if (!layer) return;
+          tell("?" + tag);
+          store_.tag(tag, layer->id);
+          tell("=" + tag + " " + layer->id.to_string());
+        });
+      case 5:
+        return attempt([&] {
+          const std::string tag = tag_name();
+          tell("?" + tag);
+          store_.untag(tag);
+        });
+      default:
+        return attempt([&] { tell_all('+', number(2) ? std::vector{import_one()} : import_several()); });
+    }
   }
 
  private:
   std::size_t number(std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random_); }
   std::string name() { return "c" + std::to_string(number(work::containers)); }
+  std::string tag_name() { return "t" + std::to_string(number(work::tags)); }
+  std::string lease_name() { return "l" + std::to_string(number(work::leases)); }
   std::optional<Layer> some_layer() {
     auto layers = store_.list();
     if (layers.empty()) return std::nullopt;
@@ -130,6 +161,43 @@ class StoreWork {
     for (const ImportedLayer& layer : store_.import_chain(inputs)) ids.push_back(layer.id);
     return ids;
   }
+  /// One that is known beforehand, so that the others who import it wait.
+  void import_kept() {
+    if (!lease_) hold_lease();
+    const std::string tar = work::tar_of(static_cast<int>(number(work::chains)), 0);
+    ImportOptions options;
+    options.owners = Owners::squash;
+    AnyHash hash = HashPolicy::of<Sha256>().start();
+    hash.update(std::as_bytes(std::span(tar)));
+    options.expected_diff_id = hash.finish();
+    options.lease = &*lease_;
+    options.tag = tag_name();
+    const Digest id = store_.import(MemorySource(tar), options).id;
+    const auto leases = store_.leases();
+    const auto mine = std::ranges::find(leases, lease_->name(), &LeaseState::name);
+    if (mine == leases.end() || !mine->live || std::ranges::find(mine->layers, id) == mine->layers.end() ||
+        !store_.find(id))
+      throw std::runtime_error("the lease " + lease_->name() + " has lost " + id.to_string());
+  }
+  void set_tag() {
+    if (const auto layer = some_layer()) store_.tag(tag_name(), layer->id);
+  }
+  void untag() { store_.untag(tag_name()); }
+  void hold_lease() { lease_.emplace(store_.lease()); }
+  void leave_lease() {
+    lease_.reset();
+    const std::string name = lease_name();
+    attempt([&] { store_.remove_lease(name); });
+    const auto layer = some_layer();
+    if (layer) store_.lease({.name = name, .survives = true}).add(layer->id);
+  }
+  GcResult collect_all(bool dry_run) {
+    GcOptions options;
+    options.dry_run = dry_run;
+    options.min_age = std::chrono::seconds(0);
+    return store_.gc(options);
+  }
+  void collect() { collect_all(false); }
   void import() { import_one(); }
   void import_chain() { import_several(); }
   void remove() {
@@ -192,6 +260,7 @@ class StoreWork {
   Mounter<> mounter_{store_};
   Mounts mounts_;
   std::mt19937 random_;
+  std::optional<Lease> lease_;
 };
 
 /// What is not as it should be in a store that nobody works on any more; empty: nothing.
@@ -203,6 +272,10 @@ inline std::string wrong_with(LayerStore<>& store) {
     mounter.remove(state.container.name);
   }
   (void)mounter.clean();
+  for (const LeaseState& lease : store.leases()) store.remove_lease(lease.name);
+  for (const Tag& tag : store.tags())
+    if (!store.find(tag.layer)) wrong += "tag " + tag.name + " is of a layer that is gone\n";
+  (void)store.gc();  // what killed ones have left; all layers are too young
   std::set<std::string> trees;
   for (const Layer& layer : store.list()) {
     trees.insert(layer.tree().hex());
