@@ -162,10 +162,7 @@ void ExpectedTree::add_content(const RecipeContent& content) {
     has_kept_ = true;
     one.size = content.extents.empty() ? 0 : content.extents.back().offset + content.extents.back().size;
   } else {
-    const EntryPath path = split_entry_path(content.path, "path");
-    const std::span<const std::string_view> names(path.names);
-    const bool is_near = !names.empty() && std::ranges::equal(names.first(names.size() - 1), last_parents_);
-    const Id found = is_near ? index_.child(last_parent_, names.back()) : find(content.path);
+    const Id found = find_near(content.path);
     if (found == none && is_beyond_list(content.path)) return;
     if (found == none || !nodes_[found].there || nodes_[found].type != TarType::file)
       damaged("the recipe of a tree", "it has a content of " + quoted(content.path) + ", which is no file of the tree");
@@ -217,6 +214,20 @@ ExpectedTree::Id ExpectedTree::get(std::span<const std::string_view> names) {
     last_parents_.assign(parents.begin(), parents.end());
   }
   return index_.get(last_parent_, names.back());
+}
+
+ExpectedTree::Id ExpectedTree::find_near(std::string_view path) {
+  const EntryPath split = split_entry_path(path, "path");
+  if (split.names.empty()) return root;
+  const auto parents = std::span(split.names).first(split.names.size() - 1);
+  if (!std::ranges::equal(parents, last_parents_)) {
+    Id parent = root;
+    for (const std::string_view name : parents)
+      if ((parent = index_.child(parent, name)) == none) return none;
+    last_parent_ = parent;
+    last_parents_.assign(parents.begin(), parents.end());
+  }
+  return index_.child(last_parent_, split.names.back());
 }
 
 ExpectedTree::Id ExpectedTree::find(std::string_view path) const {

@@ -101,6 +101,7 @@ class ExpectedTree {
   Node& describe(Id id, const TarEntry& entry, Xattrs xattrs);
   void add_content(const RecipeContent& content);
   Id get(std::span<const std::string_view> names);
+  Id find_near(std::string_view path);
   Node& node(Id id);
   const More& more(Id id) const;
   void check_stop() const;

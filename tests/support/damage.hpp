@@ -40,6 +40,7 @@ inline std::string rich_tar() {
       .add(dir("d/e", "0000700"));
   tar.add(file("d/e/deep", "deep")).add(file("big", noise(300000, 8))).add(file("empty", ""));
   tar.add(file("one", "alike")).add(file("two", "alike")).add(soft_link("l", "big")).add(pipe_file("p"));
+  tar.add(dir("shut", "0000500")).add(file("shut/f", noise(700, 9)));
   tar.add(dir("o")).add(whiteout("o/.wh..wh..opq")).add(file("o/in", "in")).add(whiteout(".wh.w"));
   tar.pax({{"SCHILY.xattr.user.note", "1"}}).add(file("noted", "noted"));
   return tar.end().bytes;
@@ -48,7 +49,7 @@ inline std::string base_tar() { return layer({dir("./"), file("w", "w"), dir("o"
 /// Another layer that has the same contents.
 inline std::string twin_tar() {
   return layer({file("1", noise(5000, 7)), file("2", noise(300000, 8)), file("3", "deep"), file("4", "alike"),
-                file("5", "in"), file("6", "noted")});
+                file("5", "in"), file("6", "noted"), file("7", noise(700, 9))});
 }
 
 struct Harm {
@@ -111,6 +112,8 @@ inline std::vector<Harm> harms(const std::string& opaque) {
       {"a byte flipped", [](const fs::path& at) { write_at(at / "big", 200000, "?!"); }, "", "big content\n", true},
       {"a byte flipped in a file of two names", [](const fs::path& at) { write_at(at / "d/b", 0, "?!"); }, "",
        "d/a content\n", true},
+      {"a byte flipped where its owner may not make files",
+       [](const fs::path& at) { write_at(at / "shut/f", 0, "?!"); }, "", "shut/f content\n", true},
       {"cut", [](const fs::path& at) { fs::resize_file(at / "big", 1000); }, "big size\n", "", true},
       {"extended", [](const fs::path& at) { fs::resize_file(at / "one", 9); }, "one size\n", "", true},
       {"an empty file filled", [](const fs::path& at) { write_at(at / "empty", 0, "x"); }, "empty size\n", ""},
