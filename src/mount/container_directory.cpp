@@ -67,7 +67,8 @@ std::optional<LockedContainer> LockedContainer::open(const StoreCore& core, cons
   }
 }
 
-std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, const Container& container) {
+std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, const Container& container,
+                                                       const Layer& layer) {
   const std::string path = "containers/" + container.name;
   if (try_stat(core.root_descriptor(), path)) return std::nullopt;
   const Draft draft(core);
@@ -77,7 +78,7 @@ std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, co
   Lock lock = Lock::wait(dir.get(), "lock", Lock::Kind::exclusive);
   {
     const Lock references = core.lock(Lock::Kind::shared);
-    const Layer layer = core.get(container.layer);
+    if (!core.has(layer.id)) core.get(layer.id);  // throws
     make_root(core, dir.get(), container.read_only ? "root" : "upper", root_attributes(core, layer));
     if (!container.read_only) make_directory(dir.get(), "work");
     core.write_record(dir.get(), "container.json", to_json(container));

@@ -19,8 +19,9 @@ class LockedContainer {
   /// Waits for the lock. nullopt: there is no such container.
   static std::optional<LockedContainer> open(const StoreCore& core, const std::string& name);
   /// Makes the container with directories for its upper and work, or, read-only, an empty `root`. They take the
-  /// attributes of the chain's root. nullopt: the name is taken. Throws errc::not_found where its layer is gone.
-  static std::optional<LockedContainer> create(const StoreCore& core, const Container& container);
+  /// attributes of the chain's root. nullopt: the name is taken. Throws errc::not_found where `layer`, the container's,
+  /// is gone.
+  static std::optional<LockedContainer> create(const StoreCore& core, const Container& container, const Layer& layer);
 
   const Container& container() const { return container_; }
   int descriptor() const { return fd_.get(); }

@@ -3,7 +3,9 @@
 
 #include "mount/host.hpp"
 #include "mount/mount_table.hpp"
+#include "mount/sys_mount.hpp"
 
+#include <array>
 #include <charconv>
 
 namespace strata {
@@ -81,6 +83,19 @@ std::optional<std::string_view> mount_option(std::string_view options, std::stri
     if (option.substr(0, equals) == name) return option.substr(std::min(equals + 1, option.size()));
   }
   return std::nullopt;
+}
+
+std::optional<std::string> source_at(const boost::filesystem::path& target) {
+  struct statx at {};
+  if (sys::statx(AT_FDCWD, target.c_str(), AT_NO_AUTOMOUNT, sys::statx_unique_mount_id, at) != 0) return std::nullopt;
+  if (!(at.stx_mask & sys::statx_unique_mount_id) || !(at.stx_attributes & STATX_ATTR_MOUNT_ROOT)) return std::nullopt;
+  union {
+    sys::MountStatus status;
+    std::array<char, 4096> room;
+  } answer{};
+  if (sys::statmount(at.stx_mnt_id, sys::statmount_source, &answer, sizeof answer) != 0) return std::nullopt;
+  if (!(answer.status.mask & sys::statmount_source)) return std::nullopt;
+  return std::string(answer.room.data() + sizeof answer.status + answer.status.source);
 }
 
 }  // namespace detail

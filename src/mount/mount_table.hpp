@@ -17,4 +17,8 @@ std::string unescape_octal(std::string_view text);
 /// The value of an option in a list as the table shows it ("" for a flag).
 std::optional<std::string_view> mount_option(std::string_view options, std::string_view name);
 
+/// The source of the mount whose root is at `target`, topmost there, without a look at the whole table. nullopt: the
+/// kernel can't say (before Linux 6.14), or none is.
+std::optional<std::string> source_at(const boost::filesystem::path& target);
+
 }  // namespace strata::detail

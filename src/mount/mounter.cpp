@@ -4,6 +4,7 @@
 #include "base/files.hpp"
 #include "mount/container_directory.hpp"
 #include "mount/holders.hpp"
+#include "mount/mount_table.hpp"
 #include "mount/sys_mount.hpp"
 #include "store/core.hpp"
 #include "store/draft.hpp"
@@ -62,9 +63,10 @@ path target_of(const StoreCore& core, const std::string& name, const path& asked
   return real;
 }
 
-MountPlan plan_of(const StoreCore& core, const Container& container, int directory, std::size_t max_layers) {
+MountPlan plan_of(const StoreCore& core, const Container& container, const Layer& layer, int directory,
+                  std::size_t max_layers) {
   MountPlan plan;
-  plan.lowers = core.lowers(core.get(container.layer));
+  plan.lowers = core.lowers(layer);
   plan.target = container.target;
   plan.read_only = container.read_only;
   plan.form = core.form();
@@ -84,12 +86,13 @@ MountPlan plan_of(const StoreCore& core, const Container& container, int directo
   return plan;
 }
 
-/// Takes down the mounts, the last one first. Nothing else that lies on the same place is touched.
-void unmount_all(const detail::BackendPolicy& backend, const std::string& source) {
-  for (;;) {
+/// Takes down the mounts, the last one first. Nothing else that lies on the same place is touched. False: there were
+/// none.
+bool unmount_all(const detail::BackendPolicy& backend, const std::string& source) {
+  for (bool found = false;; found = true) {
     const auto table = mount_table();
     const auto mounts = mounts_of(table, source);
-    if (mounts.empty()) return;
+    if (mounts.empty()) return found;
     const path& target = mounts.back().target;
     const auto top =
         std::find_if(table.rbegin(), table.rend(), [&](const auto& entry) { return entry.target == target; });
@@ -104,14 +107,15 @@ void unmount_all(const detail::BackendPolicy& backend, const std::string& source
 bool unmount_container(const StoreCore& core, const detail::BackendPolicy& backend, const std::string& name) {
   const std::string source = detail::mount_source(core, name);
   const auto container = LockedContainer::open(core, name);
-  if (mounts_of(mount_table(), source).empty()) {
-    if (!container) return false;
-    if (const std::string process = detail::elsewhere(source); !process.empty())
-      throw_error(errc::in_use, "unmount", shown(name), "it is mounted in another mount namespace, that of " + process,
-                  "unmount it there");
-    return true;
-  }
-  unmount_all(backend, source);
+  // Mostly it is mounted once, where its record says. With many layers the line that the table has of it is long, and
+  // the kernel slow to write it: so that mount alone is asked for first.
+  const bool at_target = container && detail::source_at(container->container().target) == source;
+  if (at_target) backend.unmount(container->container().target.native());
+  if (unmount_all(backend, source) || at_target) return true;
+  if (!container) return false;
+  if (const std::string process = detail::elsewhere(source); !process.empty())
+    throw_error(errc::in_use, "unmount", shown(name), "it is mounted in another mount namespace, that of " + process,
+                "unmount it there");
   return true;
 }
 
@@ -177,7 +181,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
                 core_->form() == UnionForm::overlay_trusted
                     ? "work outside of a user namespace, or with a store that was made inside one"
                     : "use a newer kernel");
-  core_->get(layer);
+  const Layer mounted = core_->get(layer);
 
   Container asked;
   asked.name = name;
@@ -189,11 +193,11 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
   asked.directory = core_->containers_directory() / asked.name;
   asked.target = target_of(*core_, asked.name, options.target);
 
-  auto locked = LockedContainer::create(*core_, asked);
+  auto locked = LockedContainer::create(*core_, asked, mounted);
   const bool made = locked.has_value();
   while (!locked) {
     locked = LockedContainer::open(*core_, asked.name);
-    if (!locked) locked = LockedContainer::create(*core_, asked);
+    if (!locked) locked = LockedContainer::create(*core_, asked, mounted);
   }
   try {
     if (!made) {
@@ -203,7 +207,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
       asked.created = locked->container().created;
       locked->record(*core_, asked);
     }
-    const MountPlan plan = plan_of(*core_, asked, locked->descriptor(), backend_.max_layers);
+    const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_.max_layers);
     MountResult result = backend_.mount(plan);
     return MountedRoot(asked, std::move(result), [core = core_, backend = backend_, name = asked.name] {
       unmount_container(*core, backend, name);

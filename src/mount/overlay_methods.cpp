@@ -47,11 +47,15 @@ class Context {
   FileDescriptor fd_;
 };
 
+/// Whether a name can be given as it is: it isn't long or relative, and has nothing that "upperdir" unescapes.
+bool is_plain(const path& name) {
+  return name.is_absolute() && name.native().size() <= longest_value && name.native().find('\\') == std::string::npos;
+}
+
+/// A name that isn't plain goes by its descriptor's.
 int set_by_name(int context, const char* key, const path& name, int fd) {
-  // A name that is long, relative, or has what "upperdir" unescapes goes by its descriptor's name.
-  const bool plain =
-      name.is_absolute() && name.native().size() <= longest_value && name.native().find('\\') == std::string::npos;
-  return sys::fsconfig_string(context, key, plain ? name.c_str() : ("/proc/self/fd/" + std::to_string(fd)).c_str());
+  return sys::fsconfig_string(context, key,
+                              is_plain(name) ? name.c_str() : ("/proc/self/fd/" + std::to_string(fd)).c_str());
 }
 
 std::string escaped(const std::string& name, std::string_view special) {
@@ -105,6 +109,11 @@ std::optional<FileDescriptor> mount_by_context(const MountPlan& plan, bool descr
                        : set_by_name(context.fd(), key, name, layer.get());
   };
   for (std::size_t i = 0; i < plan.lowers.size(); ++i) {
+    // The first says whether the kernel takes descriptors. One that does takes names as well, each by a single call;
+    // what is wrong with one, opening it tells.
+    if (descriptors && i > 0 && is_plain(plan.lowers[i]) &&
+        sys::fsconfig_string(context.fd(), "lowerdir+", plan.lowers[i].c_str()) == 0)
+      continue;
     const int result = set_layer("lowerdir+", plan.lowers[i]);
     if (result != 0 && i == 0 && descriptors) {
       const int number = errno;

@@ -1,4 +1,4 @@
-// The system calls of mounting. glibc 2.36 wraps all of them.
+// The system calls of mounting. glibc 2.36 wraps all but statmount.
 #pragma once
 
 #include "sys.hpp"
@@ -7,6 +7,9 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
+
+#include <array>
+#include <cstddef>
 
 namespace strata::sys {
 
@@ -51,6 +54,28 @@ inline int uname(utsname& name) noexcept {
 }
 inline int ioctl(int fd, unsigned long request, long argument) noexcept {
   return once("ioctl", [&] { return ::ioctl(fd, request, argument); });
+}
+
+/// Linux 6.8: the number by which statmount knows a mount, in stx_mnt_id.
+inline constexpr unsigned statx_unique_mount_id = 0x4000;
+/// What statmount fills in (struct statmount of linux/mount.h, of which Debian 12 has none); texts follow it, each an
+/// offset from its end.
+struct MountStatus {
+  std::uint32_t size, options;
+  std::uint64_t mask;
+  std::array<std::uint32_t, 27> not_asked_for;
+  std::uint32_t source;
+  std::array<std::uint64_t, 48> later;
+};
+static_assert(sizeof(MountStatus) == 512 && offsetof(MountStatus, source) == 124);
+inline constexpr std::uint64_t statmount_source = 0x200;  ///< Linux 6.14
+/// Linux 6.8.
+inline int statmount(std::uint64_t mount, std::uint64_t mask, void* into, std::size_t size) noexcept {
+  const struct {
+    std::uint32_t size, spare;
+    std::uint64_t mount, mask;
+  } request{24, 0, mount, mask};
+  return once("statmount", [&] { return static_cast<int>(::syscall(457, &request, into, size, 0)); });
 }
 
 }  // namespace strata::sys

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace strata::detail {
 
@@ -124,6 +125,10 @@ void StoreCore::write_record(int dir, const std::string& name, std::string_view 
   if (durability_ == Durability::full) sync_file(dir, name);
 }
 
+bool StoreCore::has(const Digest& id) const {
+  return try_stat(root_fd_.get(), layer_path(id) + "/metadata.json").has_value();
+}
+
 std::optional<Layer> StoreCore::find(const Digest& id) const {
   if (id.empty()) return std::nullopt;
   const std::string directory = layer_path(id);
@@ -188,10 +193,11 @@ std::vector<Layer> StoreCore::list(std::vector<Digest>* damaged) const {
 
 std::vector<fs::path> StoreCore::lowers(const Layer& layer) const {
   std::vector<fs::path> paths;
+  std::unordered_set<std::string> seen;
   for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key)
     // The kernel refuses a directory that is there twice. All that a tree puts or hides, it does from its topmost
     // place.
-    if (std::find(layer.trees.rbegin(), key, *key) == key) paths.push_back(tree_directory(*key) / "fs");
+    if (seen.insert(key->to_string()).second) paths.push_back(tree_directory(*key) / "fs");
   return paths;
 }
 

@@ -47,6 +47,8 @@ class StoreCore {
   /// The same, but one whose record is damaged is none.
   std::optional<Layer> find_undamaged(const Digest& id) const;
   Layer get(const Digest& id) const;
+  /// Whether there is a record; it isn't read.
+  bool has(const Digest& id) const;
   /// All but those whose record is damaged: one of them is not to block what is done to the others.
   std::vector<Layer> list(std::vector<Digest>* damaged = nullptr) const;
   /// Of all layers, sorted; no record is read.
