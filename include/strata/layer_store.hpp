@@ -29,6 +29,7 @@
 
 #include <boost/filesystem/path.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -203,6 +204,15 @@ class STRATA_API LayerStoreBase {
   /// an error or a crash: each path is as it was or as it should be, but that the time of a directory in which something
   /// was replaced may be of today; the next repair goes on.
   RepairResult repair(const Digest& id, const RepairOptions& options = {});
+
+  /// Exports several layers, each as export_layer() would, but beside each other as far as the machine has processors.
+  /// `open` says where one is to go, once its turn has come, and is called by one thread at a time; when its layer is
+  /// written, the sink is finished and destroyed, at the same time as others. Returns their sizes, in the order of
+  /// `ids`. An error is that of the first layer that has one; which others were written by then isn't said. The
+  /// observer gets the sum of all.
+  std::vector<std::uint64_t> export_layers(std::span<const Digest> ids,
+                                           const std::function<std::unique_ptr<ByteSink>(const Layer& layer)>& open,
+                                           const Control& control = {}) const;
 
   /// Writes the whole chain as one plain root filesystem into `directory`, which must be empty or absent. Whiteouts are
   /// resolved, hardlinks and holes kept. Returns what couldn't be given to a file there. After an error or a crash: an

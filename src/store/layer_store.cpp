@@ -100,6 +100,13 @@ std::optional<Digest> LayerStoreBase::find_tag(std::string_view name) const { re
 std::uint64_t LayerStoreBase::export_layer(const Digest& id, ByteSink& sink, const Control& control) const {
   return detail::export_layer(*core_, id, sink, control);
 }
+
+std::vector<std::uint64_t> LayerStoreBase::export_layers(
+    std::span<const Digest> ids, const std::function<std::unique_ptr<ByteSink>(const Layer& layer)>& open,
+    const Control& control) const {
+  return detail::export_layers(*core_, ids, open, control);
+}
+
 VerifyResult LayerStoreBase::verify(const Digest& id, const VerifyOptions& options) const {
   return detail::verify_layer(*core_, id, options);
 }

@@ -5,6 +5,11 @@
 
 #include "store/core.hpp"
 
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
 namespace strata::detail {
 
 ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const ImportOptions& options);
@@ -17,6 +22,9 @@ RepairResult repair_layer(const StoreCore& core, const Digest& id, const RepairO
 /// the disk as the store's durability asks. Throws errc::digest_mismatch for what is another layer's, errc::in_use
 /// while the tree is mounted; then, as after any other error, the store is as it was.
 void rebuild_tree(const StoreCore& core, const Layer& layer, ByteSource& source, const RepairOptions& options);
+std::vector<std::uint64_t> export_layers(const StoreCore& core, std::span<const Digest> ids,
+                                         const std::function<std::unique_ptr<ByteSink>(const Layer& layer)>& open,
+                                         const Control& control);
 void remove_layer(const StoreCore& core, const Digest& id);
 GcResult collect_garbage(const StoreCore& core, const GcOptions& options);
 std::vector<Leftover> leftovers_of(const StoreCore& core);

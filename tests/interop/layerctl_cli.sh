@@ -210,6 +210,11 @@ for codec in gzip zstd; do
   check "$codec: the same bytes twice" cmp -s once.$codec twice.$codec
   check "$codec: read by its own tool" cmp -s <($codec -dc <once.$codec) base.tar
 done
+run 0 export --directory several "$base" "$app" && check "several at once" cmp -s "several/${base:7}.tar" base.tar
+check "each under its id" cmp -s "several/${app:7}.tar" app.tar
+run 0 --json export "$base" -d several --compress gzip
+check "compressed too" cmp -s <(gzip -dc <"several/${base:7}.tar.gz") base.tar
+run 2 export "$base" "$app" more
 mkdir closed
 run 1 export "$base" closed/none/file
 run 1 export "$base" closed
