@@ -79,9 +79,17 @@ bool leaves(std::string_view path) {
   return false;
 }
 
-/// Extended attributes have no calls that take a descriptor and a name before Linux 6.13 (getxattrat), and none that
-/// takes an O_PATH descriptor: the name goes through /proc. "." stands for the directory, since the l-calls don't
-/// follow the descriptor's own link.
+/// Calls that read extended attributes by a directory and a name are there since Linux 6.13. STRATA_NO_OPENAT2 stands
+/// for an old kernel.
+bool have_xattrat() {
+  static const bool found =
+      !std::getenv("STRATA_NO_OPENAT2") &&
+      (sys::listxattrat(AT_FDCWD, "/", AT_SYMLINK_NOFOLLOW, nullptr, 0) >= 0 || (errno != ENOSYS && errno != EPERM));
+  return found;
+}
+
+/// Without them the name goes through /proc. "." stands for the directory: the l-calls don't follow the descriptor's
+/// own link, and no call takes an O_PATH descriptor.
 std::string proc_path(int dir, const std::string& name) {
   return "/proc/self/fd/" + std::to_string(dir) + '/' + (name.empty() ? "." : name);
 }
@@ -109,6 +117,11 @@ ssize_t list_names(int dir, const std::string& name, std::string& names) {
     const ssize_t size = get_whole(names, [&](char* at, std::size_t n) { return sys::flistxattr(dir, at, n); });
     if (size >= 0 || errno != EBADF) return size;
   }
+  if (have_xattrat()) {
+    const char* const leaf = name.empty() ? "." : name.c_str();
+    return get_whole(names,
+                     [&](char* at, std::size_t n) { return sys::listxattrat(dir, leaf, AT_SYMLINK_NOFOLLOW, at, n); });
+  }
   const std::string path = proc_path(dir, name);
   return get_whole(names, [&](char* at, std::size_t n) { return sys::llistxattr(path.c_str(), at, n); });
 }
@@ -118,6 +131,12 @@ ssize_t get_value(int dir, const std::string& name, const char* attribute, std::
     const ssize_t size =
         get_whole(value, [&](char* at, std::size_t n) { return sys::fgetxattr(dir, attribute, at, n); });
     if (size >= 0 || errno != EBADF) return size;
+  }
+  if (have_xattrat()) {
+    const char* const leaf = name.empty() ? "." : name.c_str();
+    return get_whole(value, [&](char* at, std::size_t n) {
+      return sys::getxattrat(dir, leaf, AT_SYMLINK_NOFOLLOW, attribute, at, n);
+    });
   }
   const std::string path = proc_path(dir, name);
   return get_whole(value, [&](char* at, std::size_t n) { return sys::lgetxattr(path.c_str(), attribute, at, n); });
