@@ -62,9 +62,12 @@ def trees(bench, image):
         change(new)
         out, walk = place / "out.tar", bench.program("floor_walk")
         bench.timed("diff", image, "strata, two trees", bench.layerctl(place / "store", "diff", old, new, "-o", out))
-        for threads in sorted({1, bench.cores}):
-            bench.floor("diff", image, f"floor: walk both trees, {targets.threads(threads)}",
-                        [walk, "stat", threads, old, new])
+        bench.timed("diff", image, "strata, two trees, times trusted",
+                    bench.layerctl(place / "store", "diff", "--trust-times", old, new, "-o", out))
+        for does, what in (("walk", "stat"), ("read", "read")):
+            for threads in sorted({1, bench.cores}):
+                bench.floor("diff", image, f"floor: {does} both trees, {targets.threads(threads)}",
+                            [walk, what, threads, old, new])
 
 
 def containerd(bench, image):

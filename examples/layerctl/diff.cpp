@@ -19,6 +19,7 @@ struct DiffArguments {
   std::string compress = "none";
   IdMaps ids;
   bool prove = false;
+  bool trust_times = false;
 };
 
 strata::Container container_of(const strata::LayerStore<>& store, const std::string& name) {
@@ -30,7 +31,8 @@ template <class Codec>
 strata::DiffResult write(const Session& session, const DiffArguments& arguments, Output& output) {
   const strata::DiffWriter<strata::Sha256, Codec> writer;
   return session.watch("diff", [&](const strata::Control& control) {
-    const strata::DiffOptions options{.ids = arguments.ids.map(), .control = control};
+    const strata::DiffOptions options{
+        .ids = arguments.ids.map(), .trust_times = arguments.trust_times, .control = control};
     if (!arguments.upper.empty())
       return writer.write_upper(arguments.upper, {arguments.lowers.begin(), arguments.lowers.end()}, output, options);
     if (arguments.names.size() == 2) return writer.write_trees(arguments.names[0], arguments.names[1], output, options);
@@ -91,6 +93,8 @@ void check(const DiffArguments& arguments) {
     throw CLI::ValidationError("--lower", "goes with --upper only");
   if (arguments.upper.empty() ? names == 0 : names > 0)
     throw CLI::ValidationError("diff", "takes a container's name, or two directories, or --upper");
+  if (arguments.trust_times && names != 2)
+    throw CLI::ValidationError("--trust-times", "goes with two directories only");
   if (arguments.prove && arguments.output == "-") throw CLI::ValidationError("--prove", "reads what --output names");
 }
 
@@ -117,6 +121,8 @@ void add_diff_command(CLI::App& app, Session& session) {
   add_id_maps(*command, arguments->ids);
   command->add_flag("--prove", arguments->prove,
                     "Apply what was written to what it was made on, and compare with what it was made from");
+  command->add_flag("--trust-times", arguments->trust_times,
+                    "Between two directories: don't read files of the same mode, owner, size and time");
   command->callback([&session, arguments] {
     check(*arguments);
     session.action = [&session, arguments] { return diff(session, *arguments); };

@@ -28,6 +28,11 @@ struct DiffOptions {
   /// What the ids on the disk are in the layer. One that has none there ends the diff with errc::refused. (A container
   /// of a store has the ids of its layers, unless a mount of the host's own mapped them.)
   IdMap ids = {};
+  /// Between two trees: a file that has the same type, mode, owner, size and time to the nanosecond in both is taken
+  /// for the same, and neither its content nor its xattrs are read (as rsync does it). Much faster between trees that
+  /// are copies of each other, and wrong where a time was set back, or a filesystem's clock is too coarse to tell. An
+  /// upper is always read.
+  bool trust_times = false;
   Control control = {};
 };
 

@@ -45,6 +45,7 @@ struct ChangeOptions {
   /// Of an upper: `index` in its work directory, where that is known and there. Without it, a lower hardlink that was
   /// changed under `index=on` through a name deleted since is told as it was below.
   std::optional<boost::filesystem::path> index;
+  bool trust_times = false;  ///< as in DiffOptions; between two trees
   /// The observer gets how many entries and, as `tar_bytes`, how many bytes of content were told.
   Control control;
 };

@@ -39,12 +39,16 @@ Xattrs layer_xattrs(const Seen& file) {
   return xattrs;
 }
 
+bool same_metadata(const Metadata& a, const Metadata& b) {
+  if (a.mode != b.mode || a.uid != b.uid || a.gid != b.gid || a.mtime != b.mtime) return false;
+  if (a.is_file() && a.size != b.size) return false;
+  return !(S_ISCHR(a.mode) || S_ISBLK(a.mode)) || a.rdev == b.rdev;
+}
+
 bool same_attributes(const Seen& a, const Seen& b) {
   const Metadata& x = a.entry.metadata;
   const Metadata& y = b.entry.metadata;
-  if (x.mode != y.mode || x.uid != y.uid || x.gid != y.gid || x.mtime != y.mtime) return false;
-  if (x.is_file() && x.size != y.size) return false;
-  if ((S_ISCHR(x.mode) || S_ISBLK(x.mode)) && x.rdev != y.rdev) return false;
+  if (!same_metadata(x, y)) return false;
   if (untouched(x, y)) return true;
   if (x.is_symlink() && a.view.link_target(a.entry) != b.view.link_target(b.entry)) return false;
   return layer_xattrs(a) == layer_xattrs(b);
@@ -54,8 +58,8 @@ bool same_content(const Seen& a, const Seen& b, const std::stop_token& stop) {
   // Of a metacopy file, the inode that was looked at isn't the one that has the content.
   const bool own_data = a.entry.data == a.entry.top() && b.entry.data == b.entry.top();
   if (own_data && untouched(a.entry.metadata, b.entry.metadata)) return true;
-  const FileDescriptor x = a.view.open_data(a.entry), y = b.view.open_data(b.entry);
-  const Metadata p = stat_of(x.get(), a.view.shown(a.entry)), q = stat_of(y.get(), b.view.shown(b.entry));
+  Metadata p, q;
+  const FileDescriptor x = a.view.open_data(a.entry, p), y = b.view.open_data(b.entry, q);
   if (untouched(p, q)) return true;
   if (p.size != q.size) return false;
   // One for all of a thread's files, most of which are small.

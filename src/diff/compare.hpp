@@ -17,6 +17,8 @@ struct Seen {
 bool is_layer_xattr(std::string_view name);
 Xattrs layer_xattrs(const Seen& file);
 
+/// Type, mode, owner, time and size: all that a look at a file tells.
+bool same_metadata(const Metadata& a, const Metadata& b);
 /// Everything but the content: type, mode, owner, time, size, device, link target, xattrs.
 bool same_attributes(const Seen& a, const Seen& b);
 /// Of two regular files of one size. Reads them only where their inodes don't say (D7).

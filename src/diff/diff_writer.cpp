@@ -59,7 +59,12 @@ class BufferingSink final : public ByteSink {
 class LayerSink final : public detail::ChangeSink {
  public:
   LayerSink(const HashPolicy& hash, const CompressionPolicy& codec, ByteSink& sink)
-      : blob_(hash, sink), encoder_(codec.encode(blob_)), tar_(hash, *encoder_), buffer_(tar_), writer_(buffer_) {}
+      : compressed_(codec.name != Uncompressed::name),
+        blob_(hash, sink),
+        encoder_(compressed_ ? codec.encode(blob_) : nullptr),
+        tar_(hash, compressed_ ? *encoder_ : sink),
+        buffer_(tar_),
+        writer_(buffer_) {}
 
   void add(const TarEntry& entry) override {
     writer_.add(entry);
@@ -75,19 +80,20 @@ class LayerSink final : public detail::ChangeSink {
   void finish(DiffResult& result) {
     writer_.finish();
     buffer_.finish();
-    encoder_->finish();
+    if (compressed_) encoder_->finish();
     result.diff_id = tar_.digest();
-    result.blob = blob_.digest();
+    result.blob = compressed_ ? blob_.digest() : result.diff_id;
     result.tar_size = tar_.size();
-    result.blob_size = blob_.size();
+    result.blob_size = compressed_ ? blob_.size() : tar_.size();
     result.entries = entries_;
   }
   void measure(Progress& progress) const {
-    progress.bytes = blob_.size();
+    progress.bytes = compressed_ ? blob_.size() : tar_.size();
     progress.tar_bytes = tar_.size();
   }
 
  private:
+  const bool compressed_;  // else the blob is the tar, and one digest serves both
   DigestingSink blob_;
   std::unique_ptr<ByteSink> encoder_;
   DigestingSink tar_;
@@ -103,6 +109,7 @@ DiffResult write_changes(const HashPolicy& hash, const CompressionPolicy& codec,
   detail::ChangeOptions change_options;
   change_options.latest_time = detail::latest_time(options);
   change_options.ids = options.ids;
+  change_options.trust_times = options.trust_times;
   change_options.control.stop = options.control.stop;
   if (options.control.observer)
     change_options.control.observer = [&](Progress progress) {

@@ -65,7 +65,7 @@ TarEntry Teller::entry_of(const std::string& path, const Seen& file, const Metad
   return entry;
 }
 
-void Teller::tell(const std::string& path, const Seen& file) {
+void Teller::tell(const std::string& path, const Seen& file, const SmallFile* content) {
   const Metadata& metadata = file.entry.metadata;
   if (!metadata.is_directory() && metadata.links > 1) {
     const auto [first, is_first] = linked_.try_emplace({metadata.device, metadata.inode}, path);
@@ -80,25 +80,23 @@ void Teller::tell(const std::string& path, const Seen& file) {
     }
   }
   if (!metadata.is_file()) return add(entry_of(path, file, metadata));
+  if (content) return tell_small(path, file, *content);
 
-  // A file that is being written may have grown since it was looked at: what it is now counts.
-  const FileDescriptor fd = file.view.open_data(file.entry);
-  Metadata now = stat_of(fd.get(), file.view.shown(file.entry));
-  if (file.entry.data != file.entry.top()) {
-    const std::uint64_t size = now.size;
-    now = metadata;
-    now.size = size;
-  }
-  const TarEntry entry = entry_of(path, file, now);
+  const OpenFile open = open_file(file);
+  if (is_small(open.now)) return tell_small(path, file, read_small(open, file.view.shown(file.entry)));
+  const TarEntry entry = entry_of(path, file, open.now);
   add(entry);
-  tell_content(entry, fd.get(), file.view.shown(file.entry));
+  tell_content(entry, open.fd.get(), file.view.shown(file.entry));
+}
+
+void Teller::tell_small(const std::string& path, const Seen& file, const SmallFile& content) {
+  add(entry_of(path, file, content.now));
+  if (content.content.empty()) return;
+  sink_.content(content.content);
+  advance(content.content.size());
 }
 
 void Teller::tell_content(const TarEntry& entry, int fd, const std::string& shown) {
-  const auto changed = [&shown](const char* how) {
-    throw_error(errc::in_use, "read", quoted(shown), std::string("it ") + how + " while it was read",
-                "stop what writes it, and try again");
-  };
   buffer_.resize(piece);
   std::uint64_t offset = 0;
   while (offset < entry.size) {
@@ -121,14 +119,14 @@ void Teller::tell_content(const TarEntry& entry, int fd, const std::string& show
       const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece, end - offset));
       const ssize_t n = sys::pread(fd, buffer_.data(), size, static_cast<off_t>(offset));
       if (n < 0) throw_errno(errno, "read", quoted(shown));
-      if (n == 0) changed("shrank");
+      if (n == 0) throw_changed(shown, "shrank");
       sink_.content(std::span(buffer_.data(), static_cast<std::size_t>(n)));
       offset += static_cast<std::uint64_t>(n);
       advance(static_cast<std::uint64_t>(n));
     }
   }
   const std::uint64_t size = stat_of(fd, shown).size;
-  if (size != entry.size) changed(size < entry.size ? "shrank" : "grew");
+  if (size != entry.size) throw_changed(shown, size < entry.size ? "shrank" : "grew");
 }
 
 void Teller::tell_marker(std::string path) {

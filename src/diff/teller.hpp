@@ -3,6 +3,7 @@
 
 #include "diff/changes.hpp"
 #include "diff/compare.hpp"
+#include "diff/file_content.hpp"
 
 #include <map>
 #include <string>
@@ -16,8 +17,8 @@ class Teller {
  public:
   Teller(ChangeSink& sink, const ChangeOptions& options, Report& report);
 
-  /// Anything there is; `path` as in the tar.
-  void tell(const std::string& path, const Seen& file);
+  /// Anything there is; `path` as in the tar. `content`: of a file with one name, where it was read already.
+  void tell(const std::string& path, const Seen& file, const SmallFile* content = nullptr);
   /// `directory` is "" or ends in '/'.
   void tell_whiteout(const std::string& directory, std::string_view name);
   void tell_opaque(const std::string& directory);
@@ -26,6 +27,7 @@ class Teller {
   void check_stop() const;
 
  private:
+  void tell_small(const std::string& path, const Seen& file, const SmallFile& content);
   void tell_content(const TarEntry& entry, int fd, const std::string& shown);
   void tell_marker(std::string path);
   TarEntry entry_of(const std::string& path, const Seen& file, const Metadata& metadata);

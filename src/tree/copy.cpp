@@ -77,7 +77,8 @@ void copy_file(const MergedView& view, const MergedView::Entry& entry, const Att
                const std::string& name, const ObjectSetter& setter) {
   const std::string shown = view.shown(entry);
   if (entry.metadata.is_file()) {
-    const FileDescriptor from = view.open_data(entry);
+    Metadata now;
+    const FileDescriptor from = view.open_data(entry, now);
     const FileDescriptor file(sys::openat(to, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     if (!file) throw_errno(errno, "create the copy of", quoted(shown));
     copy_content(from.get(), file.get(), entry.metadata.size, shown);

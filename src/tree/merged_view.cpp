@@ -43,8 +43,9 @@ bool is_valid_redirect(std::string_view target) {
 }
 
 /// Adds what one more layer has: of a directory, one to merge; of a file, where its data is, as far as is known.
-void take(std::optional<MergedView::Entry>& entry, const Metadata& metadata, MergedView::Place place) {
-  if (!entry) entry = MergedView::Entry{metadata, {}, {}, false};
+void take(std::optional<MergedView::Entry>& entry, const Metadata& metadata, MergedView::Place place,
+          std::optional<std::vector<std::string>> attributes) {
+  if (!entry) entry = MergedView::Entry{metadata, {}, {}, false, std::move(attributes)};
   if (metadata.is_directory() || entry->places.empty()) entry->places.push_back(place);
   entry->data = std::move(place);
 }
@@ -52,6 +53,7 @@ void take(std::optional<MergedView::Entry>& entry, const Metadata& metadata, Mer
 /// A directory of one layer, opened for as long as this lives; the layer's root is open anyway.
 class OpenPlace {
  public:
+  OpenPlace() = default;
   OpenPlace(int root, const std::string& path, std::string_view shown, int flags) {
     if (path.empty()) {
       fd_ = root;
@@ -63,6 +65,8 @@ class OpenPlace {
   /// false: it isn't there.
   explicit operator bool() const { return fd_ >= 0; }
   int get() const { return fd_; }
+  /// Empty for a root.
+  FileDescriptor release() { return std::move(owned_); }
 
  private:
   FileDescriptor owned_;
@@ -78,6 +82,7 @@ struct MergedView::Search {
   bool directory = false;  ///< a directory was found: only directories merge with it
   bool metacopy = false;   ///< a file without its data was found
   bool opaque = false;
+  std::optional<std::vector<std::string>> attributes = {};  ///< of what was looked at last
 
   bool redirected_to_root() const { return name.starts_with('/'); }
 };
@@ -112,6 +117,14 @@ MergedView MergedView::below() const {
   return view;
 }
 
+MergedView MergedView::again() const {
+  MergedView view;
+  view.roots_ = roots_;
+  view.names_ = names_;
+  view.marks_ = marks_;
+  return view;
+}
+
 std::string_view MergedView::mark_name(std::string_view attribute) const {
   if (marks_ != Marks::user && marks_ != Marks::none && attribute.starts_with(trusted_prefix))
     return attribute.substr(trusted_prefix.size());
@@ -120,10 +133,12 @@ std::string_view MergedView::mark_name(std::string_view attribute) const {
   return {};
 }
 
-std::map<std::string, std::string> MergedView::read_marks(int dir, const std::string& name, const Place& place) const {
+std::map<std::string, std::string> MergedView::read_marks(int dir, const std::string& name, const Place& place,
+                                                          std::vector<std::string>& attributes) const {
   std::map<std::string, std::string> marks;
   const std::string shown = shown_path(names_[place.layer], place.path);
-  for (const std::string& attribute : list_xattrs(dir, name, shown)) {
+  attributes = list_xattrs(dir, name, shown);
+  for (const std::string& attribute : attributes) {
     const std::string_view mark = mark_name(attribute);
     if (mark != "opaque" && mark != "redirect" && mark != "metacopy" && mark != "whiteout") continue;
     if (auto value = read_xattr(dir, name, attribute, shown)) marks.emplace(mark, std::move(*value));
@@ -146,8 +161,9 @@ std::optional<Metadata> MergedView::probe(int dir, const Place& parent, const st
   const auto hides = [&search] { return search.stop = true, std::nullopt; };
 
   std::map<std::string, std::string> marks;
+  search.attributes.reset();
   if (metadata->is_file() || (metadata->is_directory() && parent.layer + 1 < layers()))
-    marks = read_marks(dir, name, parent);
+    marks = read_marks(dir, name, parent, search.attributes.emplace());
   if (metadata->is_whiteout() || (metadata->is_file() && metadata->size == 0 && marks.contains("whiteout")))
     return hides();
   if (last && search.metacopy && !metadata->is_file()) return hides();
@@ -215,12 +231,12 @@ void MergedView::search_below(const std::vector<Place>& parents, std::size_t fro
     if (!dir) continue;
     const std::string name = search.name;
     if (const auto metadata = probe(dir.get(), parent, name, search))
-      take(found, *metadata, {parent.layer, joined(parent.path, name)});
+      take(found, *metadata, {parent.layer, joined(parent.path, name)}, std::move(search.attributes));
   }
   // Once a redirect leads to a path from the root, the places of the parent don't matter any more.
   if (search.redirected_to_root() && found)
     for (std::size_t layer = found->data.layer + 1; layer < layers() && !search.stop; ++layer)
-      if (auto entry = probe_from_root(layer, search)) take(found, entry->metadata, entry->top());
+      if (auto entry = probe_from_root(layer, search)) take(found, entry->metadata, entry->top(), {});
   if (!found) return;
   if (search.metacopy)
     throw_error(errc::damaged, "find the data of", quoted(shown(*found)), "it is a metacopy file with nothing below it",
@@ -267,7 +283,7 @@ void MergedView::gather(const Entry& directory, std::size_t place, int dir, cons
   const Place& parent = directory.places[place];
   const auto metadata = probe(dir, parent, name, search);
   if (!metadata) return;
-  take(entry, *metadata, {parent.layer, joined(parent.path, name)});
+  take(entry, *metadata, {parent.layer, joined(parent.path, name)}, std::move(search.attributes));
   if (search.metacopy || search.name != name) {
     // What goes on under another name is followed to its end at once.
     search_below(directory.places, place + 1, search, entry);
@@ -277,6 +293,7 @@ void MergedView::gather(const Entry& directory, std::size_t place, int dir, cons
 }
 
 std::vector<std::pair<std::string, MergedView::Entry>> MergedView::list(const Entry& directory) const {
+  if (directory.places.size() == 1) return list_one(directory);
   std::map<std::string, Slot> slots;
   for (std::size_t i = 0; i < directory.places.size(); ++i) {
     const Place& place = directory.places[i];
@@ -296,6 +313,23 @@ std::vector<std::pair<std::string, MergedView::Entry>> MergedView::list(const En
   return entries;
 }
 
+/// A directory that merges with none.
+std::vector<std::pair<std::string, MergedView::Entry>> MergedView::list_one(const Entry& directory) const {
+  std::vector<std::pair<std::string, Entry>> entries;
+  const Place& place = directory.top();
+  OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_RDONLY);
+  if (!dir) return entries;
+  std::vector<DirectoryEntry> listing = list_directory(dir.get(), shown_path(names_[place.layer], place.path));
+  entries.reserve(listing.size());
+  for (DirectoryEntry& listed : listing) {
+    Slot slot{Search{listed.name}, {}};
+    gather(directory, 0, dir.get(), listed.name, slot);
+    if (slot.entry) entries.emplace_back(std::move(listed.name), std::move(*slot.entry));
+  }
+  remember(place, dir.release());
+  return entries;
+}
+
 std::vector<std::pair<std::string, MergedView::Entry>> MergedView::pick(const Entry& directory,
                                                                         const std::vector<std::string>& names) const {
   std::vector<Slot> slots;
@@ -303,14 +337,54 @@ std::vector<std::pair<std::string, MergedView::Entry>> MergedView::pick(const En
   for (const std::string& name : names) slots.push_back({Search{name}, {}});
   for (std::size_t i = 0; i < directory.places.size(); ++i) {
     const Place& place = directory.places[i];
-    const OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_PATH);
+    OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_PATH);
     if (!dir) continue;
     for (std::size_t n = 0; n < names.size(); ++n) gather(directory, i, dir.get(), names[n], slots[n]);
+    if (i == 0) remember(place, dir.release());
   }
   std::vector<std::pair<std::string, Entry>> entries;
   for (std::size_t n = 0; n < names.size(); ++n)
     if (slots[n].entry) entries.emplace_back(names[n], std::move(*slots[n].entry));
   return entries;
+}
+
+std::vector<MergedView::Twin> MergedView::twins(const Entry& directory, const MergedView& below, const Entry& lower,
+                                                std::vector<std::string> names) const {
+  OpenPlace top;
+  if (const Place& place = directory.top(); place.layer == 0) {
+    top = OpenPlace(root_descriptor(0), place.path, names_.front(), O_RDONLY);
+    if (top)
+      for (DirectoryEntry& listed : list_directory(top.get(), shown_path(names_.front(), place.path)))
+        names.push_back(std::move(listed.name));
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+
+  auto others = below.pick(lower, names);
+  auto other = others.begin();
+  std::vector<Twin> twins;
+  for (std::string& name : names) {
+    Twin twin{std::move(name), {}, {}};
+    if (other != others.end() && other->first == twin.name) twin.below = std::move((other++)->second);
+    Slot slot{Search{twin.name}, {}};
+    if (top) gather(directory, 0, top.get(), twin.name, slot);
+    // What goes on below goes on under the same name: a directory that merges, or all there is.
+    if (!slot.search.stop && twin.below) {
+      Entry shifted = *twin.below;
+      for (Place& place : shifted.places) ++place.layer;
+      ++shifted.data.layer;
+      if (!slot.entry) {
+        slot.entry = std::move(shifted);
+      } else if (shifted.metadata.is_directory()) {
+        slot.entry->places.insert(slot.entry->places.end(), shifted.places.begin(), shifted.places.end());
+        slot.entry->data = std::move(shifted.data);
+      }
+    }
+    twin.here = std::move(slot.entry);
+    if (twin.here || twin.below) twins.push_back(std::move(twin));
+  }
+  if (top) remember(directory.top(), top.release());
+  return twins;
 }
 
 MergedView::Lazy::Lazy(const MergedView& view) : view_(view) {}
@@ -345,7 +419,7 @@ bool MergedView::Lazy::advance() {
   const std::string name = search_->name;
   const auto metadata = view_.probe(dir.get(), *parent, name, *search_);
   if (!metadata) return true;
-  take(entry_, *metadata, {parent->layer, joined(parent->path, name)});
+  take(entry_, *metadata, {parent->layer, joined(parent->path, name)}, std::move(search_->attributes));
   if (search_->metacopy || search_->name != name) {
     // What goes on under another name is followed to its end at once.
     while (directory_->place(directory_->entry_->places.size()) != nullptr) {
@@ -356,11 +430,12 @@ bool MergedView::Lazy::advance() {
   return true;
 }
 
-FileDescriptor MergedView::open_data(const Entry& file) const {
+FileDescriptor MergedView::open_data(const Entry& file, Metadata& now) const {
   const Place& place = file.data;
   FileDescriptor fd = open_beneath(parent_descriptor(place), leaf_of(place.path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
                                    names_[place.layer]);
-  if (!stat_of(fd.get()).is_file())
+  now = stat_of(fd.get(), names_[place.layer]);
+  if (!now.is_file())
     throw_error(errc::in_use, "read", quoted(shown_path(names_[place.layer], place.path)),
                 "it was replaced by something that is no file");
   return fd;
@@ -373,28 +448,37 @@ std::string MergedView::link_target(const Entry& symlink) const {
 }
 
 Xattrs MergedView::xattrs(const Entry& entry) const {
-  const Place& place = entry.top();
   Xattrs shown_ones;
-  for (auto& [name, value] : read_xattrs(parent_descriptor(place), leaf_of(place.path),
-                                         shown_path(names_[place.layer], parent_of(place.path)))) {
+  if (entry.attributes && entry.attributes->empty()) return shown_ones;
+  const Place& place = entry.top();
+  const std::string leaf = leaf_of(place.path), shown = shown_path(names_[place.layer], parent_of(place.path));
+  for (const std::string& name :
+       entry.attributes ? *entry.attributes : list_xattrs(parent_descriptor(place), leaf, shown)) {
     const std::string_view mark = mark_name(name);
-    if (mark.empty()) {
-      shown_ones.emplace(name, std::move(value));
-    } else if (mark.starts_with(escape)) {
-      const std::string_view prefix = std::string_view(name).substr(0, name.size() - mark.size());
-      shown_ones.emplace(std::string(prefix).append(mark.substr(escape.size())), std::move(value));
-    }
+    if (!mark.empty() && !mark.starts_with(escape)) continue;
+    auto value = read_xattr(parent_descriptor(place), leaf, name, shown);
+    if (!value) continue;
+    const std::string_view prefix = std::string_view(name).substr(0, name.size() - mark.size());
+    shown_ones.emplace(mark.empty() ? name : std::string(prefix).append(mark.substr(escape.size())), std::move(*value));
   }
   return shown_ones;
 }
 
 std::optional<std::string> MergedView::mark(const Entry& entry, std::string_view name) const {
   const Place& place = entry.top();
-  const int dir = parent_descriptor(place);
+  return mark_of(parent_descriptor(place), leaf_of(place.path), name, names_[place.layer]);
+}
+
+std::optional<std::string> MergedView::mark(int directory, std::string_view name) const {
+  return mark_of(directory, {}, name, {});
+}
+
+std::optional<std::string> MergedView::mark_of(int dir, const std::string& leaf, std::string_view name,
+                                               std::string_view shown) const {
   for (const std::string_view prefix : {trusted_prefix, user_prefix}) {
     const std::string attribute = std::string(prefix).append(name);
     if (mark_name(attribute).empty()) continue;
-    if (auto value = read_xattr(dir, leaf_of(place.path), attribute, names_[place.layer])) return value;
+    if (auto value = read_xattr(dir, leaf, attribute, shown)) return value;
   }
   return std::nullopt;
 }
@@ -411,6 +495,11 @@ int MergedView::parent_descriptor(const Place& place) const {
     parent_.path = path;
   }
   return parent_.fd.get();
+}
+
+/// Roots are open anyway.
+void MergedView::remember(const Place& directory, FileDescriptor fd) const {
+  if (fd) parent_ = {directory.layer, directory.path, std::move(fd)};
 }
 
 std::string MergedView::shown(const Entry& entry) const {

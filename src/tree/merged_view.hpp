@@ -44,6 +44,8 @@ class MergedView {
     Place data;
     /// Of a directory: the mark that hides all that is below it.
     bool opaque = false;
+    /// The names of all extended attributes at top(), where it was looked for marks.
+    std::optional<std::vector<std::string>> attributes = {};
     const Place& top() const { return places.front(); }
   };
 
@@ -73,6 +75,8 @@ class MergedView {
 
   /// The same stack without its topmost directory, on the same descriptors.
   MergedView below() const;
+  /// The same stack on the same descriptors, for another thread. (Not of one that is opened as needed.)
+  MergedView again() const;
 
   bool empty() const { return roots_.empty(); }
   std::size_t layers() const { return roots_.size(); }
@@ -93,14 +97,26 @@ class MergedView {
   /// Those of `names` (sorted, each once) that are there: lookup() for many at once.
   std::vector<std::pair<std::string, Entry>> pick(const Entry& directory, const std::vector<std::string>& names) const;
 
-  /// For reading a regular file's content.
-  FileDescriptor open_data(const Entry& file) const;
+  /// A name as it is here, and as it is in below().
+  struct Twin {
+    std::string name;
+    std::optional<Entry> here, below;
+  };
+  /// The names that the topmost stacked directory has in `directory`, and `others`, sorted; but those that are in
+  /// neither view. `directory` merges, beside the topmost's own, just the places of `lower`, a directory of `below`.
+  std::vector<Twin> twins(const Entry& directory, const MergedView& below, const Entry& lower,
+                          std::vector<std::string> others) const;
+
+  /// For reading a regular file's content; `now`: what it is, once open.
+  FileDescriptor open_data(const Entry& file, Metadata& now) const;
   std::string link_target(const Entry& symlink) const;
   /// As the kernel shows them: marks that count are left out, and those that an inner overlay had to escape
   /// ("trusted.overlay.overlay.opaque") are unescaped, one level.
   Xattrs xattrs(const Entry& entry) const;
   /// One of overlay's own marks on the topmost place of an entry ("origin"); nullopt where it has none that counts.
   std::optional<std::string> mark(const Entry& entry, std::string_view name) const;
+  /// The same of an open directory of this stack.
+  std::optional<std::string> mark(int directory, std::string_view name) const;
   /// For messages: the path in the filesystem.
   std::string shown(const Entry& entry) const;
 
@@ -109,20 +125,25 @@ class MergedView {
   struct Slot;
   /// What follows the prefix of an attribute that counts as a mark; empty for any other.
   std::string_view mark_name(std::string_view attribute) const;
-  std::map<std::string, std::string> read_marks(int dir, const std::string& name, const Place& place) const;
+  std::map<std::string, std::string> read_marks(int dir, const std::string& name, const Place& place,
+                                                std::vector<std::string>& attributes) const;
   std::optional<Metadata> probe(int dir, const Place& parent, const std::string& name, Search& search, bool last = true,
                                 std::string_view before = {}, std::string_view after = {}) const;
   std::optional<Entry> probe_from_root(std::size_t layer, Search& search) const;
   void search_below(const std::vector<Place>& parents, std::size_t from, Search& search,
                     std::optional<Entry>& found) const;
   void gather(const Entry& directory, std::size_t place, int dir, const std::string& name, Slot& slot) const;
+  std::optional<std::string> mark_of(int dir, const std::string& leaf, std::string_view name,
+                                     std::string_view shown) const;
+  std::vector<std::pair<std::string, Entry>> list_one(const Entry& directory) const;
   int parent_descriptor(const Place& place) const;
+  void remember(const Place& directory, FileDescriptor fd) const;
 
   std::vector<std::shared_ptr<FileDescriptor>> roots_;  // shared by below()
   std::vector<std::string> names_;
   Marks marks_ = Marks::any;
 
-  /// The directory of the place that was asked for last: most come one after the other from the same.
+  /// The directory that was read, or whose entry was asked for, last: most come one after the other from the same.
   struct Parent {
     std::size_t layer = 0;
     std::string path;

@@ -24,7 +24,8 @@ inline void add_view(TreeText& text, const strata::detail::MergedView& view,
   for (const auto& [name, value] : view.xattrs(entry))
     if (name != "security.selinux") line.xattrs.emplace(name, value);
   if (metadata.is_symlink()) line.link = view.link_target(entry);
-  if (metadata.is_file()) line.content = sum_of_descriptor(view.open_data(entry).get());
+  detail::Metadata now;
+  if (metadata.is_file()) line.content = sum_of_descriptor(view.open_data(entry, now).get());
   text.add(line);
   if (metadata.is_directory())
     for (const auto& [name, below] : view.list(entry)) add_view(text, view, below, shown + "/" + name);

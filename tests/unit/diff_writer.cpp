@@ -6,6 +6,7 @@
 #include "support/catch.hpp"
 #include "support/random_changes.hpp"
 #include "support/scratch.hpp"
+#include "support/tree_changes.hpp"
 
 #include <boost/filesystem/fstream.hpp>
 
@@ -123,5 +124,56 @@ TEST_CASE("a diff can be stopped", "[diff]") {
     FAIL("written");
   } catch (const Error& error) {
     CHECK(error.code() == errc::cancelled);
+  }
+}
+
+TEST_CASE("files of the same size and time are read, unless times are trusted", "[diff]") {
+  const ScratchDirectory scratch;
+  const auto older = scratch.directory("older"), newer = scratch.path() / "newer";
+  run_script_in(older,
+                "mkdir d; for name in bytes size mode time same; do echo 12345 > d/$name; done; ln -s a d/link\n"
+                "touch -h -d @1000 d/* d .; cp -a . ../newer; cd ../newer/d\n"
+                "echo 54321 > bytes; echo 123456 > size; chmod 600 mode; ln -sf b link\n"
+                "touch -h -d @1000 bytes size link . ..; touch -d @1001 time");
+  const auto names = [&](bool trust_times) {
+    DiffOptions options;
+    options.trust_times = trust_times;
+    const Written written = write<Sha256, Uncompressed>(older, newer, options);
+    MemorySource source(written.bytes);
+    TarReader reader(source);
+    std::string all;
+    while (const TarEntry* entry = reader.next()) all += entry->path + " ";
+    return all;
+  };
+  CHECK(names(false) == "d/ d/bytes d/link d/mode d/size d/time ");
+  CHECK(names(true) == "d/ d/link d/mode d/size d/time ");
+}
+
+TEST_CASE("many directories with files of every size give the same bytes each time", "[diff]") {
+  const ScratchDirectory scratch;
+  const auto older = scratch.directory("older"), newer = scratch.directory("newer");
+  std::string content;
+  for (int i = 0; i < 200; ++i) {
+    const auto directory = newer / ("d" + std::to_string(i % 20)) / ("e" + std::to_string(i));
+    boost::filesystem::create_directories(directory);
+    content.append(static_cast<std::size_t>(i * 10), static_cast<char>('a' + i % 26));
+    boost::filesystem::ofstream(directory / "file") << content;
+    boost::filesystem::ofstream(directory / "empty");
+  }
+  const Written one = write<Sha256, Uncompressed>(older, newer);
+  for (int i = 0; i < 3; ++i) CHECK(write<Sha256, Uncompressed>(older, newer).result.diff_id == one.result.diff_id);
+  CHECK(one.result.entries == 20 + 200 * 3 + 1);
+
+  MemorySource source(one.bytes);
+  TarReader reader(source);
+  while (const TarEntry* entry = reader.next()) {
+    std::string read;
+    for (auto piece = reader.content(); !piece.empty(); piece = reader.content())
+      read.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    if (entry->path.ends_with("/file")) {
+      boost::filesystem::ifstream file(newer / entry->path);
+      const std::string expected{std::istreambuf_iterator<char>(file), {}};
+      if (read != expected) FAIL_CHECK(entry->path);
+    }
   }
 }

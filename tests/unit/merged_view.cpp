@@ -42,7 +42,8 @@ std::string names(const MergedView& view, const std::string& path) {
 
 std::string content(const MergedView& view, const std::string& path) {
   char buffer[100];
-  const auto fd = view.open_data(view.find(path).value());
+  strata::detail::Metadata now;
+  const auto fd = view.open_data(view.find(path).value(), now);
   const ssize_t size = ::read(fd.get(), buffer, sizeof buffer);
   return std::string(buffer, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
 }
