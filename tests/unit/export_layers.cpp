@@ -20,7 +20,7 @@ namespace {
 /// A chain of small layers and a large one, and what each was imported from.
 struct Chain {
   Chain() {
-    for (int i = 0; i < 30; ++i) tars.push_back(layer({file("f" + std::to_string(i), std::string(i, 'x'))}));
+    for (std::size_t i = 0; i < 30; ++i) tars.push_back(layer({file("f" + std::to_string(i), std::string(i, 'x'))}));
     tars.push_back(layer({file("large", std::string(2'000'000, 'y'))}));
     for (const std::string& tar : tars)
       ids.push_back(
