@@ -57,6 +57,7 @@ Candidates Scouts::take(Directory& directory) {
       done_.wait(lock);
     }
   }
+  while (!waiting_.empty() && waiting_.back()->state != Directory::State::waiting) waiting_.pop_back();
   if (directory.failure) std::rethrow_exception(directory.failure);
   const bool had_room = has_room();
   ahead_ -= directory.found.pairs.size();
@@ -79,9 +80,7 @@ std::shared_ptr<Directory> Scouts::next() {
   return nullptr;
 }
 
-void Scouts::run() {
-  const MergedView before = views_.before.again(), after = views_.after.again();
-  const Views views{before, after};
+void Scouts::run(const Views& views) {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const auto directory = has_room() ? next() : nullptr;
@@ -122,9 +121,14 @@ void Scouts::look(Directory& directory, const Views& views) {
     found = {};
   }
   const std::lock_guard lock(mutex_);
-  std::size_t waiting = 0;
-  for (auto pair = found.pairs.rbegin(); pair != found.pairs.rend(); ++pair)
-    if (pair->directory) waiting_.push_back(pair->directory), ++waiting;
+  const std::size_t before = waiting_.size();
+  try {
+    for (auto pair = found.pairs.rbegin(); pair != found.pairs.rend(); ++pair)
+      if (pair->directory) waiting_.push_back(pair->directory);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const std::size_t waiting = waiting_.size() - before;
   ahead_ += found.pairs.size();
   bytes_ahead_ += content_of(found);
   directory.found = std::move(found);
@@ -133,9 +137,18 @@ void Scouts::look(Directory& directory, const Views& views) {
   done_.notify_all();
   if (waiting == 0) return;
   wanted_.notify_all();
-  if (threads_.empty() && waiting >= worth_threads) {
-    const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, most_threads) - 1;
-    for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+  if (threads_.empty() && waiting >= worth_threads) start_threads();
+}
+
+void Scouts::start_threads() {
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, most_threads) - 1;
+  try {
+    for (unsigned i = 0; i < threads; ++i)
+      threads_.emplace_back([this, before = views_.before.again(), after = views_.after.again()] {
+        run({before, after});
+      });
+  } catch (const std::exception&) {
+    // There can't be another thread: those that are there do the work.
   }
 }
 

@@ -42,7 +42,8 @@ class Scouts {
   Candidates take(Directory& directory);
 
  private:
-  void run();
+  void run(const Views& views);
+  void start_threads();
   std::shared_ptr<Directory> next();
   void look(Directory& directory, const Views& views);
   void compare(const std::string& path, Pair& pair, const Views& views) const;
