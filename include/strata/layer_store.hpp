@@ -201,8 +201,8 @@ class STRATA_API LayerStoreBase {
   ///
   /// Throws errc::in_use while another repairs the tree, errc::digest_mismatch for a source that is another layer's,
   /// errc::damaged for a layer's record that can't be made again either; what can't be mended is in the result. After
-  /// an error or a crash: each path is as it was or as it should be, but that the time of a directory in which something
-  /// was replaced may be of today; the next repair goes on.
+  /// an error or a crash: each path is as it was or as it should be, but that the time of a directory in which
+  /// something was replaced may be of today; the next repair goes on.
   RepairResult repair(const Digest& id, const RepairOptions& options = {});
 
   /// Exports several layers, each as export_layer() would, but beside each other as far as the machine has processors.
