@@ -7,8 +7,6 @@
 #include "store/layer_extract.hpp"
 #include "store/operations.hpp"
 
-#include <linux/fs.h>
-
 #include <algorithm>
 
 namespace strata::detail {
@@ -61,10 +59,10 @@ void rebuild_tree(const StoreCore& core, const Layer& layer, ByteSource& source,
   draft.draft().sync();
   const Lock alone = core.lock(Lock::Kind::exclusive);
   const std::vector<LockedContainer> unmounted = unmounted_containers(core, layer.tree());
+  if (!core.find(layer.id)) throw_error(errc::not_found, "repair", layer.id.to_string(), "it was removed meanwhile");
+  if (const std::string place = core.tree_path(layer.tree()); !draft.draft().publish("tree", place))
+    draft.draft().exchange("tree", place);
   const std::string room = "trees/" + std::string(layer.tree().algorithm());
-  if (sys::renameat2(draft.draft().descriptor(), "tree", core.root_descriptor(),
-                     (room + "/" + layer.tree().hex()).c_str(), RENAME_EXCHANGE) != 0)
-    throw_errno(errno, "replace", "the tree " + layer.tree().to_string());
   core.sync(open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY).get(), room);
 }
 

@@ -80,11 +80,12 @@ class Repair {
     });
   }
 
-  /// Against other repairs of the tree.
+  /// With a lock against other repairs of the tree. Where the tree is missing, nothing stands in for it: whoever
+  /// imports its layer would take that for the tree.
   void open_tree() {
     lock_.reset();
-    make_directory(core_.root_descriptor(), tree_path_);  // where it is gone, it can still be made anew
-    tree_ = open_beneath(core_.root_descriptor(), tree_path_, O_RDONLY | O_DIRECTORY);
+    tree_ = try_open_beneath(core_.root_descriptor(), tree_path_, O_RDONLY | O_DIRECTORY);
+    if (!tree_) return;
     lock_ = Lock::attempt(tree_.get(), "lock", Lock::Kind::exclusive);
     if (!lock_)
       throw_error(errc::in_use, "repair", layer_.id.to_string(), "another repairs its tree",
@@ -181,8 +182,10 @@ class Repair {
       }
     };
     try {
-      RecipeSource own(tree_.get());
-      attempt(own);
+      if (tree_) {
+        RecipeSource own(tree_.get());
+        attempt(own);
+      }
     } catch (const Error& error) {
       if (error.code() == errc::cancelled || error.code() == errc::in_use) throw;
     }

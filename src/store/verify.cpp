@@ -70,6 +70,10 @@ Digest rebuilt_diff_id(const StoreCore& core, int tree, int replacements, const 
 
 Examination examine(const StoreCore& core, const Layer& layer, int tree, VerifyLevel level, const Control& control) {
   Examination result;
+  if (tree < 0) {
+    result.findings.push_back(bad_record("its tree is missing"));
+    return result;
+  }
   try {
     auto expected = std::make_unique<const ExpectedTree>(tree, layer, core.form(), control.stop);
     Progress checked{.entries = expected->size()};
@@ -100,10 +104,6 @@ VerifyResult verify_layer(const StoreCore& core, const Digest& id, const VerifyO
   const FileDescriptor tree =
       try_open_beneath(core.root_descriptor(), core.tree_path(layer.tree()), O_PATH | O_DIRECTORY);
   VerifyResult result{id, {}};
-  if (!tree) {
-    result.damages.push_back(bad_record("its tree is missing").damage);
-    return result;
-  }
   for (Finding& finding : examine(core, layer, tree.get(), options.level, options.control).findings)
     result.damages.push_back(std::move(finding.damage));
   return result;

@@ -14,7 +14,7 @@ struct Examination {
   std::unique_ptr<const ExpectedTree> expected;
 };
 
-/// `tree`: descriptor of trees/KEY. Throws errc::cancelled; all else is a finding.
+/// `tree`: descriptor of trees/KEY; -1: there is none. Throws errc::cancelled; all else is a finding.
 Examination examine(const StoreCore& core, const Layer& layer, int tree, VerifyLevel level, const Control& control);
 
 /// The digest of the layer tar that a tree and its recipe give, with files in the directory `replacements` (-1: none),

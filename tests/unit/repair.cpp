@@ -308,6 +308,17 @@ TEST_CASE("the record of a layer is made again from its tree and what is below i
   CHECK(code_of([&] { f.store.repair(digest_of<Sha256>("none")); }) == errc::not_found);
 }
 
+TEST_CASE("a repair of a layer that has been removed leaves nothing in its place") {
+  RichStore f;
+  f.store.remove(f.rich.id);
+  CHECK(code_of([&] { repair(f, From::tar, f.rich.id); }) == errc::not_found);
+  CHECK_FALSE(fs::exists(f.tree()));
+  RichStore g;
+  fs::remove_all(g.tree());
+  CHECK(told(g.store.repair(g.rich.id).left) == " record\n");
+  CHECK_FALSE(fs::exists(g.tree()));  // else the next import of the layer would take that for the tree
+}
+
 TEST_CASE("one tree is repaired by one at a time, and not removed meanwhile") {
   RichStore f;
   write_at(f.root() / "big", 5, "?!");
@@ -315,8 +326,25 @@ TEST_CASE("one tree is repaired by one at a time, and not removed meanwhile") {
     const FileDescriptor tree(::open(f.tree().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     const detail::Lock repairing = detail::Lock::wait(tree.get(), "lock", detail::Lock::Kind::exclusive);
     CHECK(code_of([&] { repair(f, From::tar, f.rich.id); }) == errc::in_use);
-    CHECK(code_of([&] { f.store.remove(f.rich.id); }) == errc::in_use);
-    CHECK(f.store.find(f.rich.id).has_value());
+  }
+  {
+    /// Comes in the middle of a repair.
+    struct Remover final : ByteSource {
+      Remover(RichStore& store, ByteSource& source) : of(store), from(source) {}
+      std::size_t read(std::span<std::byte> into) override {
+        if (!tried) refused = code_of([&] { of.store.remove(of.rich.id); }) == errc::in_use;
+        tried = true;
+        return from.read(into);
+      }
+      RichStore& of;
+      ByteSource& from;
+      bool tried = false, refused = false;
+    };
+    MemorySource tar(f.tar);
+    Remover remover(f, tar);
+    CHECK(f.store.repair(f.rich.id, {.source = &remover}).ok());
+    CHECK(remover.refused);
+    write_at(f.root() / "big", 5, "?!");
   }
   std::vector<std::thread> threads;
   std::vector<std::string> failures(4);
