@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <iterator>
 
 namespace layerctl {
 
@@ -58,7 +59,10 @@ int import(const Session& session, const ImportArguments& arguments) {
 struct Nothing {};
 
 int list(const Session& session, const Nothing&) {
-  const auto layers = session.open_store().list();
+  const auto store = session.open_store();
+  const auto layers = store.list();
+  for (const strata::Digest& id : store.damaged_records())
+    std::cerr << "layerctl: the record of " << id.to_string() << " is damaged; import the layer again\n";
   if (session.json) {
     Json array = Json::array();
     for (const strata::Layer& layer : layers) array.push_back(json_of(layer));
@@ -176,8 +180,10 @@ int verify(const Session& session, const VerifyArguments& arguments) {
   const auto store = session.open_store();
   std::vector<strata::Digest> ids;
   for (const std::string& id : arguments.ids) ids.push_back(store.resolve(id));
-  if (arguments.ids.empty())
+  if (arguments.ids.empty()) {
     for (const strata::Layer& layer : store.list()) ids.push_back(layer.id);
+    std::ranges::copy(store.damaged_records(), std::back_inserter(ids));
+  }
 
   Json array = Json::array();
   std::size_t damaged = 0;

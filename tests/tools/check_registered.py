@@ -23,6 +23,7 @@ def whole(path):
 
 
 arguments = {form for command in commands for argument in command for form in (argument, whole(argument))}
+dependencies = {dependency["name"] for dependency in introspected("dependencies")}
 options = {option["name"]: option["value"] for option in introspected("buildoptions")}
 headers = {os.path.normpath("/" + installed.lstrip("/")) for installed in introspected("installed")}
 
@@ -43,6 +44,11 @@ for path in sorted((source / "tests").rglob("*.cpp")):
         expect(str(path) in compiled and str(corpus) in arguments and corpus.is_dir(), path, "tests/fuzz/meson.build")
     elif folder in ("support", "tools", "regressions", "fuzz", "faults"):
         expect(str(path) in compiled, path, f"tests/{folder}/meson.build")
+    elif folder == "crash" and (path.stem != "logged_disk" or "fuse3" in dependencies):
+        expect(str(path) in compiled, path, "tests/crash/meson.build")
+for path in sorted((source / "tests" / "crash").glob("*.py")):
+    if path.stem != "power_cut" or "fuse3" in dependencies:
+        expect(str(path) in arguments, path, "tests/crash/meson.build")
 for path in sorted((source / "tests" / "fuzz" / "corpus").iterdir()):
     expect((source / "tests" / "fuzz" / f"{path.name}.cpp").exists(), path, "a fuzzer of that name")
 for path in sorted((source / "tests" / "interop").iterdir()):
@@ -56,7 +62,7 @@ for path in sorted(hostile.glob("cases_*.py")):
     expect(f"{path.stem}.cases(" in runner.read_text(), path, "all_cases() of tests/hostile/run.py")
 for path in sorted((source / "tests" / "tools").glob("check_*")):
     expect(str(path) in arguments, path, "tests/tools/meson.build")
-google_benchmark = "benchmark" in {dependency["name"] for dependency in introspected("dependencies")}
+google_benchmark = "benchmark" in dependencies
 for folder in ("src", "benchmarks", "examples"):
     for path in sorted((source / folder).rglob("*.cpp")) if options.get(folder, True) else ():
         if path.parent.name != "parts" or google_benchmark:

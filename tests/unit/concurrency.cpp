@@ -49,7 +49,7 @@ std::string work_in_threads(LayerStore<>& store, unsigned threads, int steps, un
 TEST_CASE("eight threads work on one store: nothing is damaged, and nothing is left over") {
   const ScratchDirectory scratch;
   LayerStore<> store(scratch.path() / "store", {.durability = Durability::none});
-  CHECK(work_in_threads(store, 8, 40, 1).empty());
+  CHECK(work_in_threads(store, 8, 25, 1).empty());
   CHECK(wrong_with(store).empty());
 }
 
@@ -65,7 +65,7 @@ TEST_CASE("four processes, of two threads each, work on one store: nothing is da
       std::string failures;
       try {
         LayerStore<> store(root, {.durability = Durability::none});  // made by whoever comes first
-        failures = work_in_threads(store, 2, 40, 100 * (i + 1));
+        failures = work_in_threads(store, 2, 25, 100 * (i + 1));
       } catch (const std::exception& error) {
         failures = error.what();
       }

@@ -125,3 +125,20 @@ TEST_CASE("quoted cuts long names in the middle, between characters", "[error]")
   CHECK(quoted(umlauts).find("\\x") == std::string::npos);
   CHECK(quoted(std::string(1000, '\x80')).size() > 1000);  // no character to be found
 }
+
+TEST_CASE("what has run out is told with its remedy, unless the caller has a better one", "[error]") {
+  const auto remedy = [](int number, const std::string& own) {
+    try {
+      throw_errno(number, "write", "'x'", "", own);
+    } catch (const Error& error) {
+      return error.remedy();
+    }
+  };
+  for (const int number : {ENOSPC, EDQUOT, EFBIG, EROFS, EMFILE, ENFILE, ENOMEM}) {
+    CAPTURE(number);
+    CHECK_FALSE(remedy(number, "").empty());
+    CHECK(remedy(number, "stop it") == "stop it");
+  }
+  CHECK(remedy(EMFILE, "").find("ulimit -n") != std::string::npos);
+  CHECK(remedy(EIO, "").empty());
+}

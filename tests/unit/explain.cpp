@@ -67,6 +67,14 @@ TEST_CASE("A file comes from the topmost layer that has it, which replaces the o
   CHECK(chain.told("d/a/under") == "nothing --: nothing, nothing, nothing replaced 1/d/a");
 }
 
+TEST_CASE("A tree that is twice in a chain is told once, where it is topmost") {
+  const std::string twice = layer({file("again")});
+  const Chain chain({base, twice, layer({whiteout(".wh.again")}), twice});
+  CHECK(chain.told("again") == "file 33: file*, whiteout replaced 3/again, nothing replaced 3/again");
+  CHECK(chain.told("top") == "file 00: nothing, nothing, file*");
+  CHECK(chain.told("") == "directory -0: directory*, directory*, directory*");
+}
+
 TEST_CASE("Directories are merged; their attributes are those of the topmost tar that lists them") {
   const Chain chain({base, layer({dir("d", "0000711"), file("d/e")}), layer({file("d/s/new")})});
   CHECK(chain.told("d") == "directory -1: directory*, directory*, directory*");

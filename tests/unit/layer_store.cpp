@@ -357,6 +357,35 @@ TEST_CASE("Export refuses to give out a damaged layer") {
   CHECK(code_of([&] { f.store.export_layer(imported.id, sink); }) == errc::damaged);
 }
 
+TEST_CASE("A damaged record is told where it is asked for, blocks nothing else, and importing the layer mends it") {
+  const std::string top = layer({file("top")});
+  const auto harms = std::vector<std::function<void(const fs::path&)>>{
+      [](const fs::path& record) { fs::resize_file(record, 0); },
+      [](const fs::path& record) { fs::resize_file(record, 20); },
+      [](const fs::path& record) { fs::remove(record); },
+  };
+  for (const auto& harm : harms) {
+    Fixture f;
+    const Digest lower = f.import(base).id, other = f.import(layer({file("other")})).id;
+    const ImportedLayer harmed = f.import(top, {.parent = lower});
+    harm(f.store.root() / "layers/sha256" / harmed.id.hex() / "metadata.json");
+    CHECK(code_of([&] { (void)f.store.find(harmed.id); }) == errc::damaged);
+    CHECK(code_of([&] { (void)f.store.verify(harmed.id); }) == errc::damaged);
+    CHECK(f.store.damaged_records() == std::vector{harmed.id});
+    CHECK(f.store.list().size() == 2);
+    f.store.remove(other);
+    CHECK_FALSE(f.import(top, {.parent = lower}).existed);
+    CHECK(f.store.damaged_records().empty());
+    CHECK(f.store.get(harmed.id).trees == harmed.trees);
+    CHECK(f.store.verify(harmed.id).ok());
+    CHECK(fs::is_empty(f.store.root() / "staging"));
+    // The same with the digest given, which makes a layer that is there known beforehand.
+    harm(f.store.root() / "layers/sha256" / harmed.id.hex() / "metadata.json");
+    CHECK_FALSE(f.import(top, {.parent = lower, .expected_diff_id = harmed.diff_id()}).existed);
+    CHECK(f.store.verify(harmed.id).ok());
+  }
+}
+
 TEST_CASE("A directory that is no store, or another's, is refused") {
   const ScratchDirectory scratch;
   fs::ofstream(scratch.directory("full") / "file") << "x";
