@@ -105,6 +105,8 @@ std::span<const int> errnos_of(std::string_view call) {
       {"fchmodat2 ", {EIO, ENOSYS}},
       {"getrandom ", {EINTR}},
       {"unshare ", {EPERM, ENOMEM}},
+      {"getxattrat listxattrat ", {EIO, ENOMEM}},
+      {"statmount ", {ENOSYS, EIO}},
       {"name_to_handle_at ", {EOPNOTSUPP}},
       {"fsopen fsmount ", {EMFILE, ENOMEM}},
       {"fsconfig_flag fsconfig_string fsconfig_fd fsconfig_create ", {ENOMEM, EIO}},
