@@ -137,7 +137,7 @@ Container Scene::make_container(const std::string& name) {
   container.backend = "overlay";
   container.directory = root() / "containers" / name;
   container.target = root() / "mounts" / name;
-  if (!detail::LockedContainer::create(*store().core(), container))
+  if (!detail::LockedContainer::create(*store().core(), container, store().get(child())))
     throw std::runtime_error(name + " is there already");
   const fs::path upper = container.upper();
   write_file(upper / "written", "by the container");

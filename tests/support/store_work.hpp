@@ -218,7 +218,7 @@ class StoreWork {
     container.layer = layer;
     container.backend = "overlay";
     container.directory = store_.root() / "containers" / container.name;
-    const auto made = detail::LockedContainer::create(*store_.core(), container);
+    const auto made = detail::LockedContainer::create(*store_.core(), container, store_.get(layer));
     if (!made) return;
     const FileDescriptor file(
         ::openat(made->descriptor(), "upper/written", O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, 0644));
