@@ -92,8 +92,8 @@ TEST_CASE("records of a tree that can't be used are found by every level") {
       [](const fs::path& tree) { fs::remove(tree / "recipe"); },
       [](const fs::path& tree) { write_file(tree / "tree.json", "{"); },
       [](const fs::path& tree) { fs::remove(tree / "tree.json"); },
-      [](const fs::path& tree) { fs::remove_all(tree / "fs"); },
-      [](const fs::path& tree) { fs::remove_all(tree); },
+      [](const fs::path& tree) { delete_all(tree / "fs"); },
+      [](const fs::path& tree) { delete_all(tree); },
   };
   for (const auto& way : ways) {
     const RichStore f;
