@@ -2,6 +2,7 @@
 
 #include <strata/error.hpp>
 
+#include "base/resources.hpp"
 #include "store/content_check.hpp"
 #include "tree/directory.hpp"
 #include "tree/file_type.hpp"
@@ -101,7 +102,7 @@ class TreeCheck {
     try {
       list(id, path, check);
     } catch (const Error& error) {
-      if (error.code() == errc::cancelled) throw;
+      if (error.code() == errc::cancelled || is_shortage(error.code())) throw;
       found(Kind::unreadable, path, error.what(), id);
       const std::lock_guard hold(mutex_);
       unread_.insert(id);
@@ -187,6 +188,7 @@ class TreeCheck {
       found(Kind::target, path, "its target has changed", id);
     if (!reads || metadata->size != want.size) return 0;
     if (!file) {
+      if (is_shortage({error, boost::system::system_category()})) throw_errno(error, "read", quoted(path));
       found(Kind::unreadable, path, quoted(std::generic_category().message(error)) + " keeps it from being read", id);
       return 0;
     }
@@ -198,7 +200,7 @@ class TreeCheck {
                                   check.is_blank(file.get(), 0, want.size, path);
       if (!good) found(Kind::content, path, "its content has changed", id);
     } catch (const Error& failure) {
-      if (failure.code() == errc::cancelled) throw;
+      if (failure.code() == errc::cancelled || is_shortage(failure.code())) throw;
       found(Kind::unreadable, path, failure.what(), id);  // a bad sector, as likely as not
     }
     return want.size;
@@ -306,7 +308,7 @@ class TreeCheck {
         good = file && stat_of(file.get()).is_file() &&
                check.matches(file.get(), content.size, expected_.extents(content), content.checksum, "");
       } catch (const Error& error) {
-        if (error.code() == errc::cancelled) throw;
+        if (error.code() == errc::cancelled || is_shortage(error.code())) throw;
       }
       if (good) continue;
       findings_.push_back(
