@@ -48,6 +48,8 @@ class Records {
 };
 
 bool is_younger(const StoreCore& core, const Digest& id, std::chrono::seconds age) {
+  // time() may be a tick behind what the filesystem has just written (Linux 6.13: finer times of files).
+  if (age.count() <= 0) return false;
   const auto record = try_stat(core.root_descriptor(), core.layer_path(id));
   return record && record->mtime.seconds > std::time(nullptr) - age.count();
 }
