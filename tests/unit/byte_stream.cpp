@@ -90,7 +90,9 @@ TEST_CASE("errors of files name the path and the cause", "[byte_stream]") {
   if (::access("/dev/full", W_OK) == 0)
     CHECK(message_of([&] {
             create_file("/dev/full").write({&byte, 1});
-          }) == "cannot write '/dev/full': No space left on device");
+          }) ==
+          "cannot write '/dev/full': No space left on device; make room on the filesystem: bytes (df) and inodes "
+          "(df -i)");
 }
 
 TEST_CASE("memory is read in any pieces, once", "[byte_stream]") {
