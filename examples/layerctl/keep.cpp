@@ -72,7 +72,7 @@ int gc(const Session& session, const GcArguments& arguments) {
   std::cerr << '\n';
   for (const strata::Digest& id : result.unreadable)
     std::cerr << "layerctl: the record of " << id.to_string()
-              << " can't be read, so trees that it may need stay; import the layer again\n";
+              << " can't be read, so all that it may need stays; repair the layer, or import it again\n";
   return 0;
 }
 

@@ -30,8 +30,7 @@ struct GcResult {
   std::vector<Digest> blobs;        ///< that were kept, by digest
   std::vector<std::string> leases;  ///< that had expired, or whose process had ended
   std::vector<std::string> drafts;  ///< that dead writers had left in staging/
-  /// Layers whose record can't be read. They stay, and while there is one, so do trees and blobs that no other layer
-  /// has.
+  /// Layers whose record can't be read. While there is one, only leases and drafts are removed: it may need anything.
   std::vector<Digest> unreadable;
   std::uint64_t exclusive_bytes = 0;  ///< on the disk, that this frees: blocks of inodes with no other name
   std::uint64_t shared_bytes = 0;     ///< of inodes that have names elsewhere too, and stay

@@ -40,9 +40,9 @@ struct LeaseState {
   bool live = true;  ///< false: it has expired, or its process has ended, and gc() removes it
 };
 
-/// A lease that is held. Movable; thread safe but for moving. What it keeps, gc() doesn't remove; remove() doesn't
-/// either. Unless it survives, it ends with this object, and, after a crash, with the process: a lock says that it is
-/// held.
+/// A lease that is held. Movable; thread safe but for moving and release(). What it keeps, gc() doesn't remove;
+/// remove() doesn't either. Unless it survives, it ends with this object, and, after a crash, with the process: a lock
+/// says that it is held.
 class STRATA_API Lease {
  public:
   explicit Lease(std::unique_ptr<detail::LeaseHolder> holder);  ///< of LayerStore::lease; not for hosts

@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/tree_record.hpp"
 #include "tree/directory.hpp"
 
 #include <boost/filesystem/operations.hpp>
@@ -145,8 +146,11 @@ std::optional<Layer> StoreCore::find(const Digest& id) const {
   }
   try {
     Layer layer = layer_from_json(*text);
-    if (layer.id == id) return layer;
-    damaged("it says that it is " + layer.id.to_string());
+    if (layer.id != id) damaged("it says that it is " + layer.id.to_string());
+    if (chain_id(layer.parent, layer.diff_id()) != id) damaged("its parent and its diff id make another layer");
+    if (layer.tree() != layer.diff_id() && layer.tree() != resolved_tree_key(*this, layer.parent, layer.diff_id()))
+      damaged("it names the tree of another layer");
+    return layer;
   } catch (const Error& error) {
     damaged(error.detail());
   }

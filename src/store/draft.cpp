@@ -28,8 +28,11 @@ void take_orphans(const StoreCore& core, int draft) {
   const auto blob = note_of(draft, blob_note);
   if (!tree && !blob) return;
   const Lock alone = core.lock(Lock::Kind::exclusive);
-  bool tree_used = false, blob_used = false;
-  for (const Layer& layer : core.list()) {
+  std::vector<Digest> damaged;
+  const std::vector<Layer> layers = core.list(&damaged);
+  // What a record that can't be read may need, nobody knows: gc takes it when that is mended.
+  bool tree_used = !damaged.empty(), blob_used = tree_used;
+  for (const Layer& layer : layers) {
     tree_used = tree_used || (tree && std::ranges::find(layer.trees, *tree) != layer.trees.end());
     blob_used = blob_used || (blob && layer.blob == *blob);
   }
@@ -99,6 +102,10 @@ void Draft::replace(const std::string& name, const std::string& to) const {
 void Draft::exchange(const std::string& name, const std::string& to) const {
   if (sys::renameat2(fd_.get(), name.c_str(), core_.root_descriptor(), to.c_str(), RENAME_EXCHANGE) != 0)
     throw_errno(errno, "replace", quoted(to));
+}
+
+void Draft::put_back(const std::string& name, const std::string& to) const noexcept {
+  (void)sys::renameat2(fd_.get(), name.c_str(), core_.root_descriptor(), to.c_str(), RENAME_NOREPLACE);
 }
 
 void Draft::take(const std::string& from, const std::string& name) const {

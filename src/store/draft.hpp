@@ -34,6 +34,9 @@ class Draft {
   void exchange(const std::string& name, const std::string& to) const;
   /// The opposite of publish(), for removal: moves `from` beneath the store's root into the draft. Absence is success.
   void take(const std::string& from, const std::string& name) const;
+  /// Undoes take(), as far as that can be.
+  void put_back(const std::string& name, const std::string& to) const noexcept;
+
   /// Writes a note: whoever gives the draft up, its writer or a sweep, then takes the tree `key` out of the store,
   /// unless a layer has it.
   void note_orphan(const Digest& key) const;

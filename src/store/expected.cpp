@@ -137,6 +137,7 @@ ExpectedTree::Node& ExpectedTree::describe(Id id, const TarEntry& entry, Xattrs 
   one.gid = entry.gid;
   one.mtime = entry.mtime;
   one.device = makedev(entry.device_major, entry.device_minor);
+  one.more = none;  // a directory may be described twice, and the later entry counts
   if (entry.type == TarType::hardlink) {
     const Id target = find(entry.link);
     if (target == none || target == id || !nodes_[target].there)

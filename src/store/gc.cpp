@@ -18,15 +18,18 @@ namespace strata::detail {
 namespace {
 
 /// All records of the store. Reading them takes long, so it is done before the lock is taken, and what has come since
-/// then under it: a record never changes.
+/// then, or in the place of another, under it: a file that is a record never changes.
 class Records {
  public:
   void read(const StoreCore& core, const Control& control) {
     std::map<Digest, Layer> now;
+    std::map<Digest, Stamp> stamps;
     unreadable_.clear();
     for (const Digest& id : core.ids()) {
       if (control.stop.stop_requested()) throw_error(errc::cancelled, "collect garbage", {});
-      if (const auto known = layers_.find(id); known != layers_.end()) {
+      const Stamp stamp = stamp_of(core, id);
+      stamps[id] = stamp;
+      if (const auto known = layers_.find(id); known != layers_.end() && stamps_[id] == stamp) {
         now.insert(layers_.extract(known));
         continue;
       }
@@ -38,12 +41,25 @@ class Records {
       }
     }
     layers_ = std::move(now);
+    stamps_ = std::move(stamps);
   }
   const std::map<Digest, Layer>& layers() const { return layers_; }
   const std::vector<Digest>& unreadable() const { return unreadable_; }
 
  private:
+  /// What tells a file from one that took its name.
+  struct Stamp {
+    ino_t inode = 0;
+    Timestamp ctime;
+    bool operator==(const Stamp&) const = default;
+  };
+  static Stamp stamp_of(const StoreCore& core, const Digest& id) {
+    const auto found = try_stat(core.root_descriptor(), core.layer_path(id) + "/metadata.json");
+    return found ? Stamp{.inode = found->inode, .ctime = found->ctime} : Stamp{};
+  }
+
   std::map<Digest, Layer> layers_;
+  std::map<Digest, Stamp> stamps_;
   std::vector<Digest> unreadable_;
 };
 
@@ -101,7 +117,6 @@ struct Unneeded {
   std::vector<Digest> trees, blobs;
 };
 
-/// What a record that can't be read may need, nobody knows: while there is one, all is needed.
 Unneeded find_unneeded(const StoreCore& core, const Records& records, const Needed& needed) {
   Unneeded found;
   if (!records.unreadable().empty()) return found;
@@ -120,8 +135,10 @@ void find_garbage(const StoreCore& core, const Records& records, std::chrono::se
     if (is_younger(core, id, min_age)) needed.add_chain(records, id);
   for (const LeaseState& lease : list_leases(core))
     if (!lease.live) result.leases.push_back(lease.name);
-  for (const auto& [id, layer] : records.layers())
-    if (!needed.has_layer(id)) result.layers.push_back(id);
+  // What a record that can't be read needs, nobody knows: while there is one, all is needed.
+  if (records.unreadable().empty())
+    for (const auto& [id, layer] : records.layers())
+      if (!needed.has_layer(id)) result.layers.push_back(id);
   // Those on top go first, so that at no moment one is without its parent.
   std::ranges::stable_sort(result.layers, std::ranges::greater(),
                            [&](const Digest& id) { return records.layers().at(id).diff_ids.size(); });

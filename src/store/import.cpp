@@ -385,14 +385,19 @@ std::vector<ImportedLayer> import_beside(const StoreCore& core, std::span<const 
   constexpr std::size_t most = 8;
   const std::size_t threads = std::min({layers.size(), most, std::size_t{std::thread::hardware_concurrency()}});
   std::vector<std::jthread> beside;
-  for (std::size_t i = 1; i < threads; ++i)
-    beside.emplace_back([&] {
-      try {
-        with_zero_umask([&](bool umask_is_zero) { chain.run(umask_is_zero); });
-      } catch (const std::system_error&) {
-        // There can't be another thread: those that are there do the work.
-      }
-    });
+  for (std::size_t i = 1; i < threads; ++i) {
+    try {
+      beside.emplace_back([&] {
+        try {
+          with_zero_umask([&](bool umask_is_zero) { chain.run(umask_is_zero); });
+        } catch (const std::system_error&) {
+          // As below.
+        }
+      });
+    } catch (const std::system_error&) {
+      break;  // there can't be another thread: those that are there do the work
+    }
+  }
   with_zero_umask([&](bool umask_is_zero) { chain.run(umask_is_zero); });
   beside.clear();
   return chain.finish();

@@ -203,8 +203,12 @@ boost::filesystem::path LayerDraft::tree_path() const {
   return (existed_ || !tree_ ? core_.tree_directory(layer_.tree()) : draft_.path() / "tree") / "fs";
 }
 
-void LayerDraft::check_needs() const {
-  if (layer_.parent && !try_stat(core_.root_descriptor(), core_.layer_path(*layer_.parent)))
+/// `below`: the draft that is placed before this one.
+void LayerDraft::check_needs(const LayerDraft* below) const {
+  if (lease_) lease_->holder().check_there();
+  if (existed_) return;
+  const bool parent_comes = below && layer_.parent == below->layer_.id;
+  if (layer_.parent && !parent_comes && !try_stat(core_.root_descriptor(), core_.layer_path(*layer_.parent)))
     throw_error(errc::not_found, "store the layer", layer_.id.to_string(),
                 "its parent " + layer_.parent->to_string() + " was removed meanwhile");
   if (!tree_ && !try_stat(core_.root_descriptor(), core_.tree_path(layer_.tree())))
@@ -239,14 +243,17 @@ void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> draft
     const std::string path = std::string(room) + "/" + std::string(core.hash().name);
     core.sync(open_beneath(core.root_descriptor(), path, O_RDONLY | O_DIRECTORY).get(), path);
   };
+  // Before anything is in place: whether all will be.
+  const LayerDraft* below = nullptr;
+  for (const LayerDraft* draft : drafts) {
+    draft->check_needs(below);
+    below = draft;
+  }
   for (const LayerDraft* draft : fresh)
     if (draft->tree_) draft->draft_.publish("tree", core.tree_path(draft->layer_.tree()));
   if (!fresh.empty()) sync_room("trees");
   for (LayerDraft* draft : drafts) {
-    if (!draft->existed_) {
-      draft->check_needs();
-      draft->existed_ = !draft->publish_record();
-    }
+    if (!draft->existed_) draft->existed_ = !draft->publish_record();
     if (draft->existed_) draft->touch();
   }
   if (!fresh.empty()) sync_room("layers");

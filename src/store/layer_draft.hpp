@@ -58,7 +58,7 @@ class LayerDraft {
  private:
   void name_layer(const std::optional<Layer>& parent, const Digest& diff_id);
   void write_record(const Control& control);
-  void check_needs() const;
+  void check_needs(const LayerDraft* below) const;
   bool find_stored();
   void touch() const;
   void keep() const;

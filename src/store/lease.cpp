@@ -169,7 +169,12 @@ void LeaseHolder::renew(std::optional<std::chrono::seconds> expires_after) const
 
 void LeaseHolder::release() {
   if (!dir_) return;
-  if (core_->is_at(path_of(name_), dir_.get())) remove_lease(*core_, name_);
+  {
+    const Draft draft(*core_);
+    const Lock alone = core_->lock(Lock::Kind::exclusive);
+    // Where it had ended, another may have its name by now.
+    if (core_->is_at(path_of(name_), dir_.get())) take_lease(*core_, draft, name_);
+  }
   dir_.reset();
   lock_.reset();
 }

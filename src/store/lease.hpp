@@ -39,11 +39,12 @@ class LeaseHolder {
   void place(const Digest& layer) const;
   void renew(std::optional<std::chrono::seconds> expires_after) const;
   void release();
+  /// Throws errc::not_found where it was removed.
+  void check_there() const;
 
  private:
   LeaseHolder(std::shared_ptr<const StoreCore> core, std::string name, FileDescriptor dir, std::optional<Lock> lock)
       : core_(std::move(core)), name_(std::move(name)), dir_(std::move(dir)), lock_(std::move(lock)) {}
-  void check_there() const;
 
   std::shared_ptr<const StoreCore> core_;
   std::string name_;

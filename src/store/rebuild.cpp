@@ -56,6 +56,12 @@ void rebuild_tree(const StoreCore& core, const Layer& layer, ByteSource& source,
       throw_error(errc::damaged, "make anew", "the tree of " + layer.id.to_string(),
                   "on the layers below it comes out as another", "repair those first");
   });
+  // What it took from below would be taken for right from then on.
+  if (layer.tree() != layer.diff_id())
+    for (auto below = parent; below; below = below->parent ? std::optional(core.get(*below->parent)) : std::nullopt)
+      if (!verify_layer(core, below->id, {.level = VerifyLevel::full, .control = options.control}).ok())
+        throw_error(errc::damaged, "make anew", "the tree of " + layer.id.to_string(),
+                    "the layer " + below->id.to_string() + " below it is damaged", "repair that first");
   draft.draft().sync();
   const Lock alone = core.lock(Lock::Kind::exclusive);
   const std::vector<LockedContainer> unmounted = unmounted_containers(core, layer.tree());

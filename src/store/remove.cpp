@@ -3,6 +3,7 @@
 #include "base/files.hpp"
 #include "store/draft.hpp"
 #include "store/operations.hpp"
+#include "store/restore_record.hpp"
 #include "store/roots.hpp"
 #include "tree/directory.hpp"
 
@@ -20,9 +21,15 @@ void remove_layer(const StoreCore& core, const Digest& id) {
     const Lock alone = core.lock(Lock::Kind::exclusive);
     std::string users;
     const auto add_user = [&](const std::string& user) { users += (users.empty() ? "" : ", ") + user; };
-    bool tree_shared = false;
-    bool blob_shared = false;
-    for (const Layer& other : core.list()) {
+    std::vector<Digest> damaged;
+    const std::vector<Layer> layers = core.list(&damaged);
+    // What a record that can't be read has, nobody knows; whose child it is, its id tells.
+    for (const Digest& child : damaged)
+      if (child != id && is_child(core, child, id))
+        add_user("layer " + child.to_string() + ", whose record can't be read");
+    bool tree_shared = !damaged.empty(), blob_shared = tree_shared;
+    for (const DraftNeeds& needs : needs_of_drafts(core)) tree_shared = tree_shared || needs.tree == key;
+    for (const Layer& other : layers) {
       if (other.parent == id) add_user("layer " + other.id.to_string());
       // Of all its trees: the record of the layer below it that has this one may be damaged.
       tree_shared = tree_shared || (other.id != id && std::ranges::find(other.trees, key) != other.trees.end());
@@ -42,8 +49,8 @@ void remove_layer(const StoreCore& core, const Digest& id) {
       if (!tree_shared) draft.take(core.tree_path(key), "tree");
       if (!blob_shared) draft.take(core.blob_path(layer.blob), "blob");
     } catch (...) {
-      (void)draft.publish("tree", core.tree_path(key));  // nobody has seen them gone, since the lock is held
-      (void)draft.publish("layer", core.layer_path(id));
+      draft.put_back("tree", core.tree_path(key));  // nobody has seen them gone, since the lock is held
+      draft.put_back("layer", core.layer_path(id));
       throw;
     }
     draft.drop_notes();

@@ -40,16 +40,28 @@ Layer layer_of(const std::optional<Layer>& parent, const Digest& key, const Tree
   return layer;
 }
 
+std::vector<Digest> trees_of(const StoreCore& core) {
+  const std::string algorithm(core.hash().name), room = "trees/" + algorithm;
+  const FileDescriptor trees = open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY);
+  std::vector<Digest> keys;
+  for (const DirectoryEntry& entry : list_directory(trees.get(), room))
+    if (auto key = Digest::try_parse(algorithm + ":" + entry.name)) keys.push_back(*std::move(key));
+  return keys;
+}
+
+/// How a tree may come to be a layer's: made for its chain, or as it would be on any.
+enum class Made { for_the_chain, for_any };
+
 /// The layer of this id that a tree makes with one of these parents.
-std::optional<Layer> layer_with(const StoreCore& core, const Digest& id, const Digest& key,
+std::optional<Layer> layer_with(const StoreCore& core, const Digest& id, const Digest& key, Made made,
                                 const std::vector<std::optional<Layer>>& parents) try {
   const FileDescriptor dir = open_directory(core.tree_directory(key));
   const auto tree = find_tree_record(dir.get());
   if (!tree) return std::nullopt;
   for (const std::optional<Layer>& parent : parents) {
     const std::optional<Digest> below = parent ? std::optional(parent->id) : std::nullopt;
-    if (chain_id(below, tree->diff_id) == id &&
-        (key == tree->diff_id || key == resolved_tree_key(core, below, tree->diff_id)))
+    if (chain_id(below, tree->diff_id) != id) continue;
+    if (key == (made == Made::for_any ? tree->diff_id : resolved_tree_key(core, below, tree->diff_id)))
       return layer_of(parent, key, *tree);
   }
   return std::nullopt;
@@ -92,14 +104,26 @@ bool has_unreadable_record(const StoreCore& core, const Digest& id) {
   return try_stat(core.root_descriptor(), core.layer_path(id)).has_value();
 }
 
+bool is_child(const StoreCore& core, const Digest& id, const Digest& parent) {
+  for (const Digest& key : trees_of(core)) {
+    try {
+      const auto tree = find_tree_record(open_directory(core.tree_directory(key)).get());
+      if (tree && chain_id(parent, tree->diff_id) == id) return true;
+    } catch (const Error& error) {
+      if (error.code() != errc::damaged) throw;  // a tree that doesn't say what it is
+    }
+  }
+  return false;
+}
+
 Layer restore_record(const StoreCore& core, const Digest& id) {
   const auto parents = possible_parents(core);
-  const std::string room = "trees/" + std::string(core.hash().name);
-  const FileDescriptor trees = open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY);
+  const std::vector<Digest> keys = trees_of(core);
   std::optional<Layer> found;
-  for (const DirectoryEntry& entry : list_directory(trees.get(), room))
-    if (const auto key = Digest::try_parse(std::string(core.hash().name) + ":" + entry.name); key && !found)
-      found = layer_with(core, id, *key, parents);
+  // A tree that was made for this very chain is the layer's, also where the same tar has made another for any.
+  for (const Made made : {Made::for_the_chain, Made::for_any})
+    for (const Digest& key : keys)
+      if (!found) found = layer_with(core, id, key, made, parents);
   if (!found)
     throw_error(errc::damaged, "restore the record of", id.to_string(),
                 "no tree of the store, on any layer whose record can be read, gives this id",

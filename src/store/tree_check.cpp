@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -74,7 +75,15 @@ class TreeCheck {
  private:
   /// What each of the threads does: one directory after another.
   void work() {
-    ContentCheck check(control_.stop);
+    std::optional<ContentCheck> check;
+    try {
+      check.emplace(control_.stop);
+    } catch (...) {
+      const std::lock_guard hold(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      changed_.notify_all();
+      return;
+    }
     std::unique_lock hold(mutex_);
     for (;;) {
       changed_.wait(hold, [this] { return !open_.empty() || busy_ == 0 || failure_; });
@@ -85,7 +94,7 @@ class TreeCheck {
       hold.unlock();
       std::exception_ptr failure;
       try {
-        look_through(id, check);
+        look_through(id, *check);
       } catch (...) {
         failure = std::current_exception();
       }

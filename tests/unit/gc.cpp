@@ -189,15 +189,55 @@ TEST_CASE("gc takes what dead writers have left, and trees that no layer has") {
   CHECK(f.store.verify(one).ok());
 }
 
-TEST_CASE("While a record can't be read, trees that it may have stay") {
+TEST_CASE("While a record can't be read, all that it may need stays") {
   Fixture f;
   const Digest one = f.import("one").id, two = f.import("two").id;
   fs::ofstream(f.root / "layers/sha256" / one.hex() / "metadata.json", std::ios::trunc);
   const GcResult result = f.store.gc(all_ages);
   CHECK(result.unreadable == std::vector{one});
-  CHECK(result.layers == std::vector{two});
+  CHECK(result.layers.empty());
   CHECK(result.trees.empty());
   CHECK(f.count("trees/sha256") == 2);
+  f.import("one");
+  CHECK(f.store.gc(all_ages).layers.size() == 2);
+  CHECK_FALSE(f.store.find(two));
+}
+
+TEST_CASE("What a record that can't be read may need isn't removed by others") {
+  Fixture f;
+  const Digest parent = f.import("parent").id;
+  const std::string tar = layer({file("child")});
+  const Digest child = f.store.import(MemorySource(tar), {.parent = parent}).id;
+  fs::ofstream(f.root / "layers/sha256" / child.hex() / "metadata.json", std::ios::trunc);
+  const Digest other = f.store.import(MemorySource(tar)).id;  // of the same tree
+
+  CHECK(fails_with(errc::in_use, [&] { f.store.remove(parent); }));
+  f.store.remove(other);
+  std::stop_source stop;
+  ImportOptions again{.parent = parent};
+  again.control = {.observer = [&](const Progress& progress) {
+    if (progress.phase == Progress::Phase::syncing) throw std::runtime_error("no more");
+  }};
+  CHECK_THROWS(f.store.import(MemorySource(tar), again));
+  CHECK(f.store.gc(all_ages).layers.empty());
+  CHECK(f.count("trees/sha256") == 2);
+  CHECK(f.store.repair(child).ok());
+  CHECK(f.store.get(child).parent == parent);
+}
+
+TEST_CASE("A record whose digests are others is damaged, and nothing is removed for what it says") {
+  Fixture f;
+  const Digest one = f.import("one", {.tag = "one"}).id;
+  const fs::path record = f.root / "layers/sha256" / one.hex() / "metadata.json";
+  Layer layer = f.store.get(one);
+  SECTION("the tree") { layer.trees.back() = digest_of<Sha256>("another"); }
+  SECTION("the diff id") { layer.diff_ids.back() = digest_of<Sha256>("another"); }
+  SECTION("the parent") { layer.parent = digest_of<Sha256>("another"); }
+  fs::ofstream(record, std::ios::trunc) << to_json(layer);
+  CHECK(fails_with(errc::damaged, [&] { (void)f.store.find(one); }));
+  CHECK(f.store.gc(all_ages).trees.empty());
+  CHECK(f.store.repair(one).ok());
+  CHECK(f.store.verify(one).ok());
 }
 
 TEST_CASE("gc can be cancelled, before anything is removed and while trees are deleted") {

@@ -153,3 +153,16 @@ TEST_CASE("verifying can be watched and stopped") {
     CHECK(error.code() == errc::cancelled);
   }
 }
+
+TEST_CASE("a directory that a layer describes twice is as the later entry says") {
+  const std::string tar = TarBuilder()
+                              .pax({{"SCHILY.xattr.user.note", "x"}})
+                              .add({.path = "a/", .type = '5', .mode = "0000711"})
+                              .add({.path = "a/", .type = '5', .mode = "0000755"})
+                              .end()
+                              .bytes;
+  const ScratchDirectory scratch;
+  LayerStore<> store(scratch.path() / "store", {.durability = Durability::none});
+  const Digest id = store.import(MemorySource(tar), {.owners = Owners::squash}).id;
+  CHECK(store.verify(id, {.level = VerifyLevel::proving}).ok());
+}
