@@ -9,8 +9,8 @@
 namespace strata::detail {
 namespace {
 
-constexpr std::size_t most_ahead = 1 << 14;
-constexpr std::size_t most_bytes_ahead = 8U << 20;
+constexpr std::size_t most_ahead = 1 << 12;
+constexpr std::size_t most_bytes_ahead = 4U << 20;
 constexpr std::size_t most_bytes_of_one = 1U << 20;  ///< of a directory's files
 constexpr unsigned most_threads = 8;
 /// So many directories are worth a thread.

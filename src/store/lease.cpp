@@ -7,6 +7,8 @@
 #include "base/record.hpp"
 #include "tree/directory.hpp"
 
+#include <dirent.h>
+
 #include <algorithm>
 
 namespace strata::detail {
@@ -183,8 +185,10 @@ std::vector<LeaseState> list_leases(const StoreCore& core) {
   std::vector<LeaseState> leases;
   const FileDescriptor dir = open_directory_in(core.root_descriptor(), "leases");
   if (!dir) return leases;
-  for (const DirectoryEntry& entry : list_directory(dir.get(), "leases"))
+  for (const DirectoryEntry& entry : list_directory(dir.get(), "leases")) {
+    if (entry.type != DT_DIR && entry.type != DT_UNKNOWN) continue;
     if (auto state = state_of(core, entry.name)) leases.push_back(*std::move(state));
+  }
   return leases;
 }
 

@@ -90,8 +90,13 @@ std::vector<Tag> list_tags(const StoreCore& core) {
   const FileDescriptor dir = tags_directory(core);
   if (!dir) return tags;
   for (const DirectoryEntry& entry : list_directory(dir.get(), "tags")) {
-    std::string name = entry.name;
-    for (std::size_t at = 0; (at = name.find(slash, at)) != std::string::npos;) name.replace(at, slash.size(), "/");
+    std::string name;
+    for (std::string_view left = entry.name; !left.empty();) {
+      const bool is_slash = left.starts_with(slash);
+      name += is_slash ? '/' : left.front();
+      left.remove_prefix(is_slash ? slash.size() : 1);
+    }
+    if (!is_tag_name(name)) continue;
     if (auto layer = find_tag(core, name)) tags.push_back({std::move(name), *std::move(layer)});
   }
   std::ranges::sort(tags, {}, &Tag::name);

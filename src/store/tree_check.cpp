@@ -53,8 +53,11 @@ class TreeCheck {
     seen_[ExpectedTree::root] = 1;
     {
       constexpr unsigned most = 4;
+      constexpr std::size_t worth_threads = 256;  // names: less is looked at while a thread begins
+      const unsigned threads =
+          expected_.size() < worth_threads ? 1 : std::clamp(std::thread::hardware_concurrency(), 1U, most);
       std::vector<std::jthread> beside;
-      for (unsigned i = 1; i < std::clamp(std::thread::hardware_concurrency(), 1U, most); ++i) {
+      for (unsigned i = 1; i < threads; ++i) {
         try {
           beside.emplace_back([this] { work(); });
         } catch (const std::system_error&) {
