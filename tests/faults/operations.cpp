@@ -3,9 +3,11 @@
 #include <strata/diff_writer.hpp>
 #include <strata/error.hpp>
 
+#include "store/core.hpp"
 #include "support/tree_text.hpp"
 
 #include <boost/filesystem.hpp>
+#include <boost/filesystem/fstream.hpp>
 
 namespace strata::test {
 
@@ -118,6 +120,34 @@ Operation verifying() {
     for (const Digest& id : {scene.base(), scene.child()})
       for (const Damage& damage : scene.store().verify(id).damages) found += damage.path + ": " + damage.what + "\n";
     return found;
+  };
+  return operation;
+}
+
+/// From another tree, from records, and of what was added; the whole tree anew, where its record is bad.
+Operation repairing(bool anew) {
+  Operation operation;
+  operation.name = anew ? "repair a tree's record" : "repair";
+  operation.mends = true;
+  operation.prepare = [anew](Scene& scene) {
+    const fs::path tree = scene.store().core()->tree_directory(scene.store().get(scene.base()).tree());
+    if (anew) {
+      fs::ofstream(tree / "tree.json", std::ios::trunc) << "cut";
+      return;
+    }
+    fs::remove(tree / "fs/link");
+    fs::ofstream(tree / "fs/added") << "by nobody";
+    fs::ofstream(tree / "fs/dir/file", std::ios::trunc) << "what the base had";  // as long as it was
+  };
+  operation.run = [](Scene& scene) {
+    MemorySource layer(tars().base);
+    RepairOptions options;
+    options.source = &layer;
+    options.owners = Owners::squash;
+    std::string left;
+    for (const Damage& damage : scene.store().repair(scene.base(), options).left)
+      left += damage.path + ": " + damage.what + "\n";
+    return left;
   };
   return operation;
 }
@@ -326,6 +356,8 @@ const std::vector<Operation>& operations() {
         removing_container(),
         exporting(),
         verifying(),
+        repairing(false),
+        repairing(true),
         listing(),
         explaining(),
         unpacking(),

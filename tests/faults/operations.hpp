@@ -21,6 +21,7 @@ struct Operation {
   std::function<std::string(Scene&)> unchanged = [](Scene&) { return std::string(); };
   bool reads_only = false;  ///< what it says of an unreadable file may be that it is damaged
   bool needs_mounts = false;
+  bool mends = false;  ///< until it has succeeded, a layer is damaged: prepare() has done that
 };
 
 const std::vector<Operation>& operations();
