@@ -167,8 +167,8 @@ class STRATA_API LayerStoreBase {
 
   /// Makes a lease. errc::already_exists: a live one has this name.
   Lease lease(const LeaseOptions& options = {});
-  /// Holds a lease again that survives, to add to it or to renew it. errc::not_found, errc::refused: it doesn't
-  /// survive.
+  /// Holds a lease again that survives, to add to it or to renew it. errc::not_found: there is none, or it has expired;
+  /// errc::refused: it doesn't survive.
   Lease open_lease(std::string_view name);
   /// All of them, by name.
   std::vector<LeaseState> leases() const;

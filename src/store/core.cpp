@@ -172,13 +172,18 @@ Layer StoreCore::get(const Digest& id) const {
               "the store " + quoted(root_.native()) + " has none of this id");
 }
 
-std::vector<Digest> StoreCore::ids() const {
-  const std::string algorithm(hash_.name);
-  const FileDescriptor dir = open_directory(root_ / "layers" / algorithm);
-  std::vector<Digest> ids;
+std::vector<Digest> StoreCore::names_in(const char* room) const {
+  const std::string algorithm(hash_.name), path = std::string(room) + "/" + algorithm;
+  std::vector<Digest> names;
+  const FileDescriptor dir = try_open_beneath(root_fd_.get(), path, O_RDONLY | O_DIRECTORY, root_.native());
+  if (!dir) {
+    // blobs/ is made for the first of them; without one of the others it is no store any more.
+    if (std::string_view(room) == "blobs") return names;
+    throw_errno(ENOENT, "open", quoted((root_ / path).native()));
+  }
   for (const DirectoryEntry& entry : list_directory(dir.get(), root_.native()))
-    if (auto id = Digest::try_parse(algorithm + ":" + entry.name)) ids.push_back(*std::move(id));
-  return ids;
+    if (auto name = Digest::try_parse(algorithm + ":" + entry.name)) names.push_back(*std::move(name));
+  return names;
 }
 
 std::vector<Layer> StoreCore::list(std::vector<Digest>* damaged) const {

@@ -52,7 +52,9 @@ class StoreCore {
   /// All but those whose record is damaged: one of them is not to block what is done to the others.
   std::vector<Layer> list(std::vector<Digest>* damaged = nullptr) const;
   /// Of all layers, sorted; no record is read.
-  std::vector<Digest> ids() const;
+  std::vector<Digest> ids() const { return names_in("layers"); }
+  /// The digests that name what is in layers/, trees/ or blobs/, sorted.
+  std::vector<Digest> names_in(const char* room) const;
 
   boost::filesystem::path tree_directory(const Digest& key) const;  ///< ROOT/trees/ALGORITHM/HEX
   boost::filesystem::path layer_directory(const Digest& id) const;

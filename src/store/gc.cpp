@@ -99,20 +99,6 @@ class Needed {
   std::set<Digest> layers_, trees_, blobs_;
 };
 
-/// Names of digests in a room of the store, by any algorithm.
-std::vector<Digest> digests_in(const StoreCore& core, const std::string& room) {
-  std::vector<Digest> digests;
-  const FileDescriptor dir = try_open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY);
-  if (!dir) return digests;
-  for (const DirectoryEntry& algorithm : list_directory(dir.get(), room)) {
-    const FileDescriptor below = try_open_beneath(dir.get(), algorithm.name, O_RDONLY | O_DIRECTORY, room);
-    if (!below) continue;
-    for (const DirectoryEntry& entry : list_directory(below.get(), room))
-      if (auto digest = Digest::try_parse(algorithm.name + ":" + entry.name)) digests.push_back(*std::move(digest));
-  }
-  return digests;
-}
-
 struct Unneeded {
   std::vector<Digest> trees, blobs;
 };
@@ -120,9 +106,9 @@ struct Unneeded {
 Unneeded find_unneeded(const StoreCore& core, const Records& records, const Needed& needed) {
   Unneeded found;
   if (!records.unreadable().empty()) return found;
-  for (const Digest& key : digests_in(core, "trees"))
+  for (const Digest& key : core.names_in("trees"))
     if (!needed.has_tree(key)) found.trees.push_back(key);
-  for (const Digest& blob : digests_in(core, "blobs"))
+  for (const Digest& blob : core.names_in("blobs"))
     if (!needed.has_blob(blob)) found.blobs.push_back(blob);
   return found;
 }
@@ -194,6 +180,9 @@ GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
   Usage usage;
   for (const Digest& key : result.trees)
     draft ? usage.add(draft->descriptor(), tree_in_draft(key)) : usage.add(core.root_descriptor(), core.tree_path(key));
+  for (const Digest& blob : result.blobs)
+    draft ? usage.add(draft->descriptor(), blob_in_draft(blob))
+          : usage.add(core.root_descriptor(), core.blob_path(blob));
   result.exclusive_bytes = usage.exclusive_bytes();
   result.shared_bytes = usage.shared_bytes();
   result.files = usage.files();

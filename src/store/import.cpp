@@ -43,9 +43,7 @@ void check_time(const std::string& text) {
 }
 
 bool has_tree(const StoreCore& core, const Digest& diff_id) {
-  const FileDescriptor tree =
-      try_open_beneath(core.root_descriptor(), "trees/" + std::string(diff_id.algorithm()) + "/" + diff_id.hex(),
-                       O_RDONLY | O_DIRECTORY);
+  const FileDescriptor tree = try_open_beneath(core.root_descriptor(), core.tree_path(diff_id), O_RDONLY | O_DIRECTORY);
   const auto record = tree ? find_tree_record(tree.get()) : std::nullopt;
   return record && record->self_contained;
 }
@@ -78,6 +76,7 @@ std::optional<Layer> stored_by_another(const StoreCore& core, const ImportOption
       stored && options.keep_blob && !try_stat(core.root_descriptor(), core.blob_path(stored->blob));
   return lacks_blob ? std::nullopt : stored;
 }
+
 /// Writes what is read from a source to a sink besides.
 class Tee final : public ByteSource {
  public:

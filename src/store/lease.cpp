@@ -7,8 +7,6 @@
 #include "base/record.hpp"
 #include "tree/directory.hpp"
 
-#include <dirent.h>
-
 #include <algorithm>
 
 namespace strata::detail {
@@ -18,11 +16,8 @@ namespace {
 std::string path_of(std::string_view name) { return "leases/" + std::string(name); }
 std::string shown(std::string_view name) { return "lease " + quoted(name); }
 
-FileDescriptor open_directory_in(int dir, const std::string& name) {
-  FileDescriptor fd(sys::openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (!fd && errno != ENOENT) throw_errno(errno, "open", quoted(name));
-  return fd;
-}
+/// An empty descriptor: there is none.
+FileDescriptor open_in(int dir, const std::string& name) { return try_open_beneath(dir, name, O_RDONLY | O_DIRECTORY); }
 
 LeaseRecord read_record(int dir, std::string_view name) {
   try {
@@ -45,7 +40,7 @@ std::string expiry(std::optional<std::chrono::seconds> after) {
 
 /// nullopt: it was removed meanwhile.
 std::optional<LeaseState> state_of(const StoreCore& core, const std::string& name) {
-  const FileDescriptor dir = open_directory_in(core.root_descriptor(), path_of(name));
+  const FileDescriptor dir = open_in(core.root_descriptor(), path_of(name));
   if (!dir) return std::nullopt;
   LeaseState state{.name = name};
   try {
@@ -60,7 +55,7 @@ std::optional<LeaseState> state_of(const StoreCore& core, const std::string& nam
     if (error.code() != errc::damaged) throw;
     state.survives = true;
   }
-  if (const FileDescriptor layers = open_directory_in(dir.get(), "layers"))
+  if (const FileDescriptor layers = open_in(dir.get(), "layers"))
     for (const DirectoryEntry& entry : list_directory(layers.get(), shown(name)))
       if (auto id = Digest::try_parse(entry.name)) state.layers.push_back(*std::move(id));
   std::ranges::sort(state.layers);
@@ -95,7 +90,7 @@ std::unique_ptr<LeaseHolder> LeaseHolder::create(std::shared_ptr<const StoreCore
   for (;;) {
     const Draft draft(*core);
     make_directory(draft.descriptor(), "lease");
-    FileDescriptor dir = open_directory_in(draft.descriptor(), "lease");
+    FileDescriptor dir = open_in(draft.descriptor(), "lease");
     if (!dir) throw_errno(ENOENT, "open", shown(name));
     make_directory(dir.get(), "layers");
     core->write_record(
@@ -107,7 +102,7 @@ std::unique_ptr<LeaseHolder> LeaseHolder::create(std::shared_ptr<const StoreCore
     else
       lock = Lock::wait(dir.get(), "lock", Lock::Kind::exclusive);
     if (draft.publish("lease", path_of(name))) {
-      if (options.survives) core->sync(open_directory_in(core->root_descriptor(), "leases").get(), "leases");
+      if (options.survives) core->sync(open_in(core->root_descriptor(), "leases").get(), "leases");
       return std::unique_ptr<LeaseHolder>(new LeaseHolder(std::move(core), name, std::move(dir), std::move(lock)));
     }
     const Lock alone = core->lock(Lock::Kind::exclusive);
@@ -121,10 +116,12 @@ std::unique_ptr<LeaseHolder> LeaseHolder::create(std::shared_ptr<const StoreCore
 
 std::unique_ptr<LeaseHolder> LeaseHolder::open(std::shared_ptr<const StoreCore> core, std::string_view name) {
   check_name("lease", name);
-  FileDescriptor dir = open_directory_in(core->root_descriptor(), path_of(name));
-  if (!dir) throw_error(errc::not_found, "open", shown(name), "there is none");
-  if (!read_record(dir.get(), name).survives)
+  FileDescriptor dir = open_in(core->root_descriptor(), path_of(name));
+  const auto state = dir ? state_of(*core, std::string(name)) : std::nullopt;
+  if (!state) throw_error(errc::not_found, "open", shown(name), "there is none");
+  if (!state->survives)
     throw_error(errc::refused, "open", shown(name), "it is of one process alone", "make one that survives");
+  if (!state->live) throw_error(errc::not_found, "open", shown(name), "it has expired", "make it anew");
   return std::unique_ptr<LeaseHolder>(new LeaseHolder(std::move(core), std::string(name), std::move(dir), {}));
 }
 
@@ -144,7 +141,7 @@ void LeaseHolder::check_there() const {
 
 void LeaseHolder::place(const Digest& layer) const {
   check_there();
-  const FileDescriptor layers = open_directory_in(dir_.get(), "layers");
+  const FileDescriptor layers = open_in(dir_.get(), "layers");
   const FileDescriptor file(
       layers ? sys::openat(layers.get(), layer.to_string().c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW, 0600) : -1);
   if (!file) throw_errno(errno, "add a layer to", shown(name_));
@@ -183,18 +180,16 @@ void LeaseHolder::release() {
 
 std::vector<LeaseState> list_leases(const StoreCore& core) {
   std::vector<LeaseState> leases;
-  const FileDescriptor dir = open_directory_in(core.root_descriptor(), "leases");
+  const FileDescriptor dir = open_in(core.root_descriptor(), "leases");
   if (!dir) return leases;
-  for (const DirectoryEntry& entry : list_directory(dir.get(), "leases")) {
-    if (entry.type != DT_DIR && entry.type != DT_UNKNOWN) continue;
+  for (const DirectoryEntry& entry : list_directory(dir.get(), "leases"))
     if (auto state = state_of(core, entry.name)) leases.push_back(*std::move(state));
-  }
   return leases;
 }
 
 void take_lease(const StoreCore& core, const Draft& draft, const std::string& name) {
   draft.take(path_of(name), "lease." + name);
-  core.sync(open_directory_in(core.root_descriptor(), "leases").get(), "leases");
+  core.sync(open_in(core.root_descriptor(), "leases").get(), "leases");
 }
 
 bool remove_lease(const StoreCore& core, const std::string& name) {

@@ -86,12 +86,8 @@ void Replacements::take_from_trees() {
   // The chain's own are the likeliest; the tree itself may have the content twice.
   for (auto key = layer_.trees.rbegin(); key != layer_.trees.rend(); ++key)
     look_into_tree(*key, key != layer_.trees.rbegin());
-  const std::string room = "trees/" + std::string(core_.hash().name);
-  const FileDescriptor trees = open_beneath(core_.root_descriptor(), room, O_RDONLY | O_DIRECTORY);
-  for (const DirectoryEntry& entry : list_directory(trees.get(), room)) {
-    const auto key = Digest::try_parse(std::string(core_.hash().name) + ":" + entry.name);
-    if (key && std::ranges::find(layer_.trees, *key) == layer_.trees.end()) look_into_tree(*key, false);
-  }
+  for (const Digest& key : core_.names_in("trees"))
+    if (std::ranges::find(layer_.trees, key) == layer_.trees.end()) look_into_tree(key, false);
 }
 
 /// What is bad under one name of a file may be good under another.
@@ -113,8 +109,7 @@ void Replacements::look_at_other_names() {
 /// A tree that is itself damaged, or goes away meanwhile, has nothing to give.
 void Replacements::look_into_tree(const Digest& key, bool is_below) try {
   if (by_checksum_.empty()) return;
-  const FileDescriptor tree = try_open_beneath(
-      core_.root_descriptor(), "trees/" + std::string(key.algorithm()) + "/" + key.hex(), O_PATH | O_DIRECTORY);
+  const FileDescriptor tree = try_open_beneath(core_.root_descriptor(), core_.tree_path(key), O_PATH | O_DIRECTORY);
   if (!tree) return;
   RecipeReader recipe(tree.get());
   for (auto record = recipe.next(); record != RecipeReader::Record::end; record = recipe.next()) {

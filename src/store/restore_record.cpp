@@ -40,15 +40,6 @@ Layer layer_of(const std::optional<Layer>& parent, const Digest& key, const Tree
   return layer;
 }
 
-std::vector<Digest> trees_of(const StoreCore& core) {
-  const std::string algorithm(core.hash().name), room = "trees/" + algorithm;
-  const FileDescriptor trees = open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY);
-  std::vector<Digest> keys;
-  for (const DirectoryEntry& entry : list_directory(trees.get(), room))
-    if (auto key = Digest::try_parse(algorithm + ":" + entry.name)) keys.push_back(*std::move(key));
-  return keys;
-}
-
 /// How a tree may come to be a layer's: made for its chain, or as it would be on any.
 enum class Made { for_the_chain, for_any };
 
@@ -105,7 +96,7 @@ bool has_unreadable_record(const StoreCore& core, const Digest& id) {
 }
 
 bool is_child(const StoreCore& core, const Digest& id, const Digest& parent) {
-  for (const Digest& key : trees_of(core)) {
+  for (const Digest& key : core.names_in("trees")) {
     try {
       const auto tree = find_tree_record(open_directory(core.tree_directory(key)).get());
       if (tree && chain_id(parent, tree->diff_id) == id) return true;
@@ -118,7 +109,7 @@ bool is_child(const StoreCore& core, const Digest& id, const Digest& parent) {
 
 Layer restore_record(const StoreCore& core, const Digest& id) {
   const auto parents = possible_parents(core);
-  const std::vector<Digest> keys = trees_of(core);
+  const std::vector<Digest> keys = core.names_in("trees");
   std::optional<Layer> found;
   // A tree that was made for this very chain is the layer's, also where the same tar has made another for any.
   for (const Made made : {Made::for_the_chain, Made::for_any})

@@ -6,7 +6,7 @@
 #include "support/dying_process.hpp"
 #include "support/errors.hpp"
 #include "support/layer_entries.hpp"
-#include "support/scratch.hpp"
+#include "support/small_store.hpp"
 
 #include <boost/filesystem/fstream.hpp>
 #include <boost/filesystem/operations.hpp>
@@ -26,14 +26,7 @@ namespace {
 
 const GcOptions all_ages{.min_age = seconds(0)};
 
-struct Fixture {
-  ScratchDirectory scratch;
-  fs::path root = scratch.path() / "store";
-  LayerStore<> store{root, {.durability = Durability::none}};
-
-  ImportedLayer import(const std::string& name, const ImportOptions& options = {}) {
-    return store.import(MemorySource(layer({file(name, name)})), options);
-  }
+struct Fixture : SmallStore {
   /// Sets back when a layer was imported.
   void make_older(const Digest& id, seconds age) const {
     const timespec then{.tv_sec = std::time(nullptr) - age.count(), .tv_nsec = 0};
@@ -64,10 +57,10 @@ class PausedSource final : public ByteSource {
 
 TEST_CASE("gc removes what nothing needs, those on top first, and says what that frees") {
   Fixture f;
-  const Digest base = f.import("base").id;
-  const Digest kept = f.import("kept", {.parent = base, .tag = "kept"}).id;
-  const Digest left = f.import("left", {.parent = base}).id;
-  const Digest above = f.import("above", {.parent = left}).id;
+  const Digest base = f.import("base");
+  const Digest kept = f.import("kept", {.parent = base, .tag = "kept"});
+  const Digest left = f.import("left", {.parent = base});
+  const Digest above = f.import("above", {.parent = left});
 
   GcOptions dry = all_ages;
   dry.dry_run = true;
@@ -92,10 +85,10 @@ TEST_CASE("gc removes what nothing needs, those on top first, and says what that
 
 TEST_CASE("gc leaves young layers alone, and those that an import has lately found stored") {
   Fixture f;
-  const Digest old = f.import("old").id, found = f.import("found").id, fresh = f.import("young").id;
+  const Digest old = f.import("old"), found = f.import("found"), fresh = f.import("young");
   f.make_older(old, seconds(7200));
   f.make_older(found, seconds(7200));
-  CHECK(f.import("found").existed);
+  CHECK(f.store.import(MemorySource(layer({file("found", "found")}))).existed);
   CHECK(f.store.gc().layers == std::vector{old});
   CHECK(f.store.find(fresh));
   CHECK(f.store.find(found));
@@ -103,8 +96,8 @@ TEST_CASE("gc leaves young layers alone, and those that an import has lately fou
 
 TEST_CASE("A container keeps its chain") {
   Fixture f;
-  const Digest base = f.import("base").id;
-  const Digest top = f.import("top", {.parent = base}).id;
+  const Digest base = f.import("base");
+  const Digest top = f.import("top", {.parent = base});
   // Where mounting isn't allowed, a container isn't made either; its record is all that counts here.
   Container container;
   container.name = "web";
@@ -119,8 +112,8 @@ TEST_CASE("A container keeps its chain") {
 
 TEST_CASE("A tree that two layers have stays with the last one, and what has names elsewhere isn't counted as freed") {
   Fixture f;
-  const Digest one = f.import("one", {.tag = "one"}).id;
-  const Digest two = f.import("two", {.tag = "two"}).id;
+  const Digest one = f.import("one", {.tag = "one"});
+  const Digest two = f.import("two", {.tag = "two"});
   const std::string shared = layer({file("shared", std::string(100000, 's'))});
   const Digest left = f.store.import(MemorySource(shared), {.parent = one}).id;
   const Digest kept = f.store.import(MemorySource(shared), {.parent = two, .tag = "kept"}).id;
@@ -139,9 +132,27 @@ TEST_CASE("A tree that two layers have stays with the last one, and what has nam
   CHECK(second.exclusive_bytes < 100000);
 }
 
+TEST_CASE("A kept blob goes with the last layer that came as it, and counts as freed") {
+  Fixture f;
+  const std::string bytes = layer({file("large", std::string(200000, 'b'))});
+  const Digest id = f.store.import(MemorySource(bytes), {.keep_blob = true}).id;
+  f.store.tag("kept", id);
+  CHECK(f.gc().blobs.empty());
+  CHECK(f.count("blobs/sha256") == 1);
+  f.store.untag("kept");
+  GcOptions dry = all_ages;
+  dry.dry_run = true;
+  const std::uint64_t told = f.store.gc(dry).exclusive_bytes;
+  const GcResult done = f.gc();
+  CHECK(done.blobs == std::vector{digest_of<Sha256>(bytes)});
+  CHECK(done.exclusive_bytes == told);
+  CHECK(done.exclusive_bytes >= 400000);  // the file and the blob
+  CHECK(f.count("blobs/sha256") == 0);
+}
+
 TEST_CASE("What a running import stands on stays, also of a chain that is half in place") {
   Fixture f;
-  const Digest base = f.import("base").id;
+  const Digest base = f.import("base");
   SECTION("the parent of one layer") {
     const std::string top = layer({file("top")});
     PausedSource source(top, [&] {
@@ -168,7 +179,7 @@ TEST_CASE("What a running import stands on stays, also of a chain that is half i
 
 TEST_CASE("gc takes what dead writers have left, and trees that no layer has") {
   Fixture f;
-  const Digest one = f.import("one", {.tag = "one"}).id;
+  const Digest one = f.import("one", {.tag = "one"});
   const std::string cut = layer({file("cut")});
   in_dying_process([&] {
     PausedSource source(cut, [] { ::_exit(0); });
@@ -191,7 +202,7 @@ TEST_CASE("gc takes what dead writers have left, and trees that no layer has") {
 
 TEST_CASE("While a record can't be read, all that it may need stays") {
   Fixture f;
-  const Digest one = f.import("one").id, two = f.import("two").id;
+  const Digest one = f.import("one"), two = f.import("two");
   fs::ofstream(f.root / "layers/sha256" / one.hex() / "metadata.json", std::ios::trunc);
   const GcResult result = f.store.gc(all_ages);
   CHECK(result.unreadable == std::vector{one});
@@ -205,7 +216,7 @@ TEST_CASE("While a record can't be read, all that it may need stays") {
 
 TEST_CASE("What a record that can't be read may need isn't removed by others") {
   Fixture f;
-  const Digest parent = f.import("parent").id;
+  const Digest parent = f.import("parent");
   const std::string tar = layer({file("child")});
   const Digest child = f.store.import(MemorySource(tar), {.parent = parent}).id;
   fs::ofstream(f.root / "layers/sha256" / child.hex() / "metadata.json", std::ios::trunc);
@@ -227,7 +238,7 @@ TEST_CASE("What a record that can't be read may need isn't removed by others") {
 
 TEST_CASE("A record whose digests are others is damaged, and nothing is removed for what it says") {
   Fixture f;
-  const Digest one = f.import("one", {.tag = "one"}).id;
+  const Digest one = f.import("one", {.tag = "one"});
   const fs::path record = f.root / "layers/sha256" / one.hex() / "metadata.json";
   Layer layer = f.store.get(one);
   SECTION("the tree") { layer.trees.back() = digest_of<Sha256>("another"); }

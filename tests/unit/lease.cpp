@@ -1,11 +1,9 @@
 #include <strata/layer_store.hpp>
 
-#include "support/bytes.hpp"
 #include "support/catch.hpp"
 #include "support/dying_process.hpp"
 #include "support/errors.hpp"
-#include "support/layer_entries.hpp"
-#include "support/scratch.hpp"
+#include "support/small_store.hpp"
 
 #include <boost/filesystem/fstream.hpp>
 #include <boost/filesystem/operations.hpp>
@@ -16,23 +14,8 @@ namespace fs = boost::filesystem;
 using std::chrono::hours;
 using std::chrono::seconds;
 
-namespace {
-
-struct Fixture {
-  ScratchDirectory scratch;
-  LayerStore<> store{scratch.path() / "store", {.durability = Durability::none}};
-
-  Digest import(const std::string& name, const ImportOptions& options = {}) {
-    return store.import(MemorySource(layer({file(name, name)})), options).id;
-  }
-  /// Nothing is too young.
-  GcResult gc() { return store.gc({.min_age = seconds(0)}); }
-};
-
-}  // namespace
-
 TEST_CASE("A lease keeps layers, and all below them, as long as it is held") {
-  Fixture f;
+  SmallStore f;
   const Digest base = f.import("base");
   const Digest top = f.import("top", {.parent = base});
   {
@@ -49,7 +32,7 @@ TEST_CASE("A lease keeps layers, and all below them, as long as it is held") {
 }
 
 TEST_CASE("An import can put its layer into a lease in the moment that it is stored") {
-  Fixture f;
+  SmallStore f;
   const Lease lease = f.store.lease({.name = "pull"});
   const Digest one = f.import("one", {.lease = &lease});
   CHECK(f.gc().layers.empty());
@@ -59,7 +42,7 @@ TEST_CASE("An import can put its layer into a lease in the moment that it is sto
 }
 
 TEST_CASE("A lease dies with its process, unless it survives") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one"), two = f.import("two");
   in_dying_process([&] {
     static const Lease dies = f.store.lease({.name = "dies"});
@@ -86,7 +69,7 @@ TEST_CASE("A lease dies with its process, unless it survives") {
 }
 
 TEST_CASE("A lease expires, and can be renewed") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one");
   {
     const Lease lease = f.store.lease({.name = "ci", .expires_after = seconds(0), .survives = true});
@@ -101,8 +84,25 @@ TEST_CASE("A lease expires, and can be renewed") {
   CHECK(f.store.leases().empty());
 }
 
+TEST_CASE("A lease that has expired isn't held again, and its name is free") {
+  SmallStore f;
+  f.store.lease({.name = "ci", .expires_after = seconds(0), .survives = true});
+  CHECK(fails_with(errc::not_found, [&] { (void)f.store.open_lease("ci"); }));
+  const Lease again = f.store.lease({.name = "ci", .survives = true});
+  again.add(f.import("one"));
+  CHECK(f.gc().layers.empty());
+}
+
+TEST_CASE("No stray file in leases/ or tags/ stops gc") {
+  SmallStore f;
+  const Digest one = f.import("one");
+  fs::ofstream(f.root / "leases/stray") << "x";
+  fs::ofstream(f.root / "tags/.stray") << "x";
+  CHECK(f.gc().layers == std::vector{one});
+}
+
 TEST_CASE("The end of time is no overflow") {
-  Fixture f;
+  SmallStore f;
   const Lease lease = f.store.lease({.expires_after = seconds::max()});
   CHECK(f.store.leases()[0].expires.starts_with("9999-"));
   lease.renew(seconds::min());
@@ -110,7 +110,7 @@ TEST_CASE("The end of time is no overflow") {
 }
 
 TEST_CASE("A name is one lease's as long as that lives") {
-  Fixture f;
+  SmallStore f;
   std::optional<Lease> first(f.store.lease({.name = "x"}));
   CHECK(fails_with(errc::already_exists, [&] { (void)f.store.lease({.name = "x"}); }));
   CHECK(fails_with(errc::refused, [&] { (void)f.store.open_lease("x"); }));
@@ -124,7 +124,7 @@ TEST_CASE("A name is one lease's as long as that lives") {
 }
 
 TEST_CASE("A lease that was removed keeps nothing, and says so") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one");
   Lease lease = f.store.lease({.name = "x"});
   f.store.remove_lease("x");
@@ -137,11 +137,11 @@ TEST_CASE("A lease that was removed keeps nothing, and says so") {
 }
 
 TEST_CASE("A lease that can't be read keeps what it names") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one");
   const Lease lease = f.store.lease({.name = "x", .survives = true});
   lease.add(one);
-  fs::ofstream(f.scratch.path() / "store/leases/x/lease.json", std::ios::trunc);
+  fs::ofstream(f.root / "leases/x/lease.json", std::ios::trunc);
   CHECK(f.gc().layers.empty());
   f.store.remove_lease("x");
   CHECK(f.gc().layers == std::vector{one});

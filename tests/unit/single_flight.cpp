@@ -5,7 +5,7 @@
 #include "support/dying_process.hpp"
 #include "support/errors.hpp"
 #include "support/layer_entries.hpp"
-#include "support/scratch.hpp"
+#include "support/small_store.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,11 +21,6 @@ using namespace strata::test;
 namespace {
 
 const std::string tar = layer({file("a", "aaa"), file("b", "bbb")});
-
-struct Fixture {
-  ScratchDirectory scratch;
-  LayerStore<> store{scratch.path() / "store", {.durability = Durability::none}};
-};
 
 /// Says that it was asked, and then does what the test wants.
 class WatchedSource final : public ByteSource {
@@ -58,7 +53,7 @@ ImportOptions known_by(bool diff_id) {
 
 TEST_CASE("The second of two imports of a layer waits, and has the first one's result without reading") {
   const bool by_diff_id = GENERATE(true, false);
-  Fixture f;
+  SmallStore f;
   std::atomic<bool> first_reads = false, go_on = false;
   WatchedSource first_source([&] {
     first_reads = true;
@@ -81,7 +76,7 @@ TEST_CASE("The second of two imports of a layer waits, and has the first one's r
 }
 
 TEST_CASE("Where the first import fails, the second takes over") {
-  Fixture f;
+  SmallStore f;
   std::atomic<bool> first_reads = false, go_on = false;
   WatchedSource first_source([&] {
     first_reads = true;
@@ -111,7 +106,7 @@ TEST_CASE("Where the first import fails, the second takes over") {
 }
 
 TEST_CASE("Where the first import's process dies, the second takes over") {
-  Fixture f;
+  SmallStore f;
   int reads[2];
   REQUIRE(::pipe(reads) == 0);
   const pid_t child = ::fork();
@@ -146,7 +141,7 @@ TEST_CASE("Where the first import's process dies, the second takes over") {
 }
 
 TEST_CASE("Who waits for another import can be told to stop") {
-  Fixture f;
+  SmallStore f;
   std::atomic<bool> first_reads = false, go_on = false, cancelled = false;
   WatchedSource first_source([&] {
     first_reads = true;
@@ -170,7 +165,7 @@ TEST_CASE("Who waits for another import can be told to stop") {
 }
 
 TEST_CASE("Two chains that share their lower layers don't wait for each other for ever") {
-  Fixture f;
+  SmallStore f;
   std::vector<std::string> tars;
   std::vector<Digest> diff_ids;
   for (const char* name : {"a", "b", "c", "d", "e", "f"}) {

@@ -1,10 +1,8 @@
 #include <strata/layer_store.hpp>
 
-#include "support/bytes.hpp"
 #include "support/catch.hpp"
 #include "support/errors.hpp"
-#include "support/layer_entries.hpp"
-#include "support/scratch.hpp"
+#include "support/small_store.hpp"
 
 #include <boost/filesystem/fstream.hpp>
 #include <boost/filesystem/operations.hpp>
@@ -13,21 +11,8 @@ using namespace strata;
 using namespace strata::test;
 namespace fs = boost::filesystem;
 
-namespace {
-
-struct Fixture {
-  ScratchDirectory scratch;
-  LayerStore<> store{scratch.path() / "store", {.durability = Durability::none}};
-
-  Digest import(const std::string& name, const ImportOptions& options = {}) {
-    return store.import(MemorySource(layer({file(name, name)})), options).id;
-  }
-};
-
-}  // namespace
-
 TEST_CASE("A tag finds its layer, is moved, and goes") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one"), two = f.import("two");
   f.store.tag("debian:12", one);
   f.store.tag("registry.example:5000/team/app@v1", two);
@@ -45,7 +30,7 @@ TEST_CASE("A tag finds its layer, is moved, and goes") {
 }
 
 TEST_CASE("A tag that looks like an id comes first") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one"), two = f.import("two");
   f.store.tag(two.hex().substr(0, 12), one);
   CHECK(f.store.resolve(two.hex().substr(0, 12)) == one);
@@ -53,7 +38,7 @@ TEST_CASE("A tag that looks like an id comes first") {
 }
 
 TEST_CASE("Only a layer that is there can be tagged, by a name that is one") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one");
   CHECK(fails_with(errc::not_found, [&] { f.store.tag("x", digest_of<Sha256>("nothing")); }));
   for (const std::string& name : {std::string(), std::string("../x"), std::string("a b"), std::string("-a"),
@@ -63,7 +48,7 @@ TEST_CASE("Only a layer that is there can be tagged, by a name that is one") {
 }
 
 TEST_CASE("A tagged layer can't be removed") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one", {.tag = "latest"});
   try {
     f.store.remove(one);
@@ -77,9 +62,9 @@ TEST_CASE("A tagged layer can't be removed") {
 }
 
 TEST_CASE("A tag that a power cut has emptied is named as damaged, and set again") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one", {.tag = "latest"});
-  fs::ofstream(f.scratch.path() / "store/tags/latest", std::ios::trunc);
+  fs::ofstream(f.root / "tags/latest", std::ios::trunc);
   CHECK(fails_with(errc::damaged, [&] { (void)f.store.tags(); }));
   CHECK(fails_with(errc::damaged, [&] { (void)f.store.gc({.min_age = std::chrono::seconds(0)}); }));
   CHECK(f.store.find(one));
@@ -88,10 +73,10 @@ TEST_CASE("A tag that a power cut has emptied is named as damaged, and set again
 }
 
 TEST_CASE("A store of before there were tags and leases has none, and gets them") {
-  Fixture f;
+  SmallStore f;
   const Digest one = f.import("one");
-  fs::remove(f.scratch.path() / "store/tags");
-  fs::remove(f.scratch.path() / "store/leases");
+  fs::remove(f.root / "tags");
+  fs::remove(f.root / "leases");
   CHECK(f.store.tags().empty());
   CHECK(f.store.leases().empty());
   f.store.gc();
