@@ -39,6 +39,29 @@ void write_small_file(int dir, const std::string& name, std::string_view content
   }
 }
 
+void write_note(int dir, const std::string& name, std::string_view text) {
+  if (sys::symlinkat(std::string(text).c_str(), dir, name.c_str()) == 0) return;
+  // ENAMETOOLONG: longer than this filesystem's symlinks (XFS: 1024 bytes); ENOENT: an empty one; EPERM: it has none.
+  if (errno != ENAMETOOLONG && errno != ENOENT && errno != EPERM && errno != EOPNOTSUPP)
+    throw_errno(errno, "create", quoted(name));
+  write_small_file(dir, name, text);
+}
+
+std::optional<std::string> read_note(int dir, const std::string& name) {
+  char text[4096];  // PATH_MAX: no target fills it
+  const ssize_t size = sys::readlinkat(dir, name.c_str(), text, sizeof text);
+  if (size >= 0) return std::string(text, static_cast<std::size_t>(size));
+  if (errno == EINVAL) return read_small_file(dir, name);
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+  throw_errno(errno, "read", quoted(name));
+}
+
+void sync_note(int dir, const std::string& name) {
+  const FileDescriptor fd(sys::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW));
+  if (!fd && errno == ELOOP) return;
+  if (!fd || sys::fsync(fd.get()) != 0) throw_errno(errno, "sync", quoted(name));
+}
+
 void make_directory(int dir, const std::string& name) {
   if (sys::mkdirat(dir, name.c_str(), 0700) != 0 && errno != EEXIST)
     throw_errno(errno, "create the directory", quoted(name));

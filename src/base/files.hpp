@@ -15,6 +15,14 @@ namespace strata::detail {
 std::optional<std::string> read_small_file(int dir, const std::string& name, std::size_t limit = 64U << 20);
 /// Creates `name` in `dir`, which must not exist, mode 0600. Doesn't sync.
 void write_small_file(int dir, const std::string& name, std::string_view content);
+/// A note: a short text without NUL bytes that is there whole or not at all. It is a symlink's target, which needs one
+/// call, and no block of data that the next sync of the filesystem would have to wait for; where that can't be had, for
+/// its length say, a file. `name` must not exist.
+void write_note(int dir, const std::string& name, std::string_view text);
+/// nullopt where it isn't there. Throws Error.
+std::optional<std::string> read_note(int dir, const std::string& name);
+/// What the sync of its directory, which is to follow, leaves out: the content of a file.
+void sync_note(int dir, const std::string& name);
 /// mkdirat, mode 0700; an existing directory is fine.
 void make_directory(int dir, const std::string& name);
 /// fsync of a file beneath `dir`.

@@ -59,7 +59,7 @@ std::optional<LockedContainer> LockedContainer::open(const StoreCore& core, cons
     }
     // While one waited, the container may have been removed, and even made again.
     if (!lock || !core.is_at(path, fd.get())) continue;
-    const auto text = read_small_file(fd.get(), "container.json");
+    const auto text = read_note(fd.get(), "container.json");
     if (!text)
       throw_error(errc::damaged, "open", "container " + quoted((core.root() / path).native()),
                   "it has no container.json");
@@ -71,33 +71,31 @@ std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, co
                                                        const Layer& layer) {
   const std::string path = "containers/" + container.name;
   if (try_stat(core.root_descriptor(), path)) return std::nullopt;
-  const Draft draft(core);
-  make_directory(draft.descriptor(), "container");
-  FileDescriptor dir = open_below(draft.descriptor(), "container");
-  if (!dir) throw_errno(errno, "open", quoted((draft.path() / "container").native()));
-  Lock lock = Lock::wait(dir.get(), "lock", Lock::Kind::exclusive);
+  Draft draft(core);  // with the container's lock, as it is
+  const int dir = draft.descriptor();
   {
     const Lock references = core.lock(Lock::Kind::shared);
     if (!core.has(layer.id)) core.get(layer.id);  // throws
-    make_root(core, dir.get(), container.read_only ? "root" : "upper", root_attributes(core, layer));
-    if (!container.read_only) make_directory(dir.get(), "work");
-    core.write_record(dir.get(), "container.json", to_json(container));
-    core.sync(dir.get(), shown(container));
-    if (!draft.publish("container", path)) return std::nullopt;
+    make_root(core, dir, container.read_only ? "root" : "upper", root_attributes(core, layer));
+    if (!container.read_only) make_directory(dir, "work");
+    core.write_note(dir, "container.json", to_json(container));
+    core.sync(dir, shown(container));
+    if (!draft.publish_whole(path)) return std::nullopt;
   }
   try {
     core.sync(open_directory(core.containers_directory()).get(), core.containers_directory().native());
   } catch (...) {
-    draft.take(path, "container");
+    draft.take_whole(path);
     throw;
   }
-  return LockedContainer(std::move(dir), std::move(lock), container);
+  auto [fd, lock] = std::move(draft).release();
+  return LockedContainer(std::move(fd), std::move(lock), container);
 }
 
 void LockedContainer::record(const StoreCore& core, const Container& container) {
   if (to_json(container) != to_json(container_)) {
     const std::string draft = "container.json." + random_name();
-    core.write_record(fd_.get(), draft, to_json(container));
+    core.write_note(fd_.get(), draft, to_json(container));
     if (sys::renameat2(fd_.get(), draft.c_str(), fd_.get(), "container.json", 0) != 0)
       throw_errno(errno, "write", quoted((container.directory / "container.json").native()));
     core.sync(fd_.get(), shown(container));

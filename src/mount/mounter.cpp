@@ -125,7 +125,7 @@ bool is_half_made(const StoreCore& core, const std::string& name) {
   const FileDescriptor dir =
       detail::try_open_beneath(core.root_descriptor(), "containers/" + name, O_RDONLY | O_DIRECTORY);
   if (!dir) return false;
-  const auto text = detail::read_small_file(dir.get(), "container.json");
+  const auto text = detail::read_note(dir.get(), "container.json");
   if (text && !text->empty()) return false;
   const FileDescriptor upper = detail::try_open_beneath(dir.get(), "upper", O_RDONLY | O_DIRECTORY);
   return !upper || detail::list_directory(upper.get()).empty();

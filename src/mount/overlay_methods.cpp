@@ -27,7 +27,7 @@ FileDescriptor open_layer(const path& directory) {
 /// A filesystem context that is being given its options.
 class Context {
  public:
-  explicit Context(const MountPlan& plan) : plan_(plan), fd_(sys::fsopen("overlay")) {}
+  Context(const MountPlan& plan, KernelLog* log) : plan_(plan), log_(log), fd_(sys::fsopen("overlay")) {}
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
   int fd() const { return fd_.get(); }
@@ -37,13 +37,14 @@ class Context {
   }
   [[noreturn]] void fail(int number) {
     std::string said = context_messages(fd_.get());
-    if (const std::string logged = log_.overlay_lines(); !logged.empty()) said += (said.empty() ? "" : "; ") + logged;
+    if (const std::string logged = log_ ? log_->overlay_lines() : ""; !logged.empty())
+      said += (said.empty() ? "" : "; ") + logged;
     throw_overlay_error(number, plan_, said);
   }
 
  private:
   const MountPlan& plan_;
-  KernelLog log_;
+  KernelLog* log_;
   FileDescriptor fd_;
 };
 
@@ -77,24 +78,8 @@ std::string classic_data(const MountPlan& plan, TextOf text_of) {
   return data;
 }
 
-}  // namespace
-
-std::vector<std::pair<std::string, std::string>> kernel_options(const MountPlan& plan) {
-  OverlayOptions options = plan.options;
-  if (plan.form == UnionForm::overlay_user) options.userxattr = true;
-  return options.spelled();
-}
-
-bool takes_layers_by_name() {
-  const FileDescriptor scratch(sys::fsopen("overlay"));
-  // Up to 6.4 overlay's options were one string, looked at only at the end: an option that doesn't exist was taken.
-  // 6.5 and 6.6 look at each, and don't know this one.
-  return scratch && sys::fsconfig_string(scratch.get(), "no_such_option", "") != 0 &&
-         sys::fsconfig_string(scratch.get(), "lowerdir+", "/") == 0;
-}
-
-std::optional<FileDescriptor> mount_by_context(const MountPlan& plan, bool descriptors) {
-  Context context(plan);
+std::optional<FileDescriptor> try_by_context(const MountPlan& plan, bool descriptors, KernelLog* log) {
+  Context context(plan, log);
   if (!context) {
     if (errno == ENOSYS) return std::nullopt;
     throw_overlay_error(errno, plan, {});
@@ -140,6 +125,33 @@ std::optional<FileDescriptor> mount_by_context(const MountPlan& plan, bool descr
   context.check(sys::fstatfs(mount.get(), st));
   if (!is_read_only(plan) && (st.f_flags & ST_RDONLY)) context.fail(EROFS);
   return mount;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> kernel_options(const MountPlan& plan) {
+  OverlayOptions options = plan.options;
+  if (plan.form == UnionForm::overlay_user) options.userxattr = true;
+  return options.spelled();
+}
+
+bool takes_layers_by_name() {
+  const FileDescriptor scratch(sys::fsopen("overlay"));
+  // Up to 6.4 overlay's options were one string, looked at only at the end: an option that doesn't exist was taken.
+  // 6.5 and 6.6 look at each, and don't know this one.
+  return scratch && sys::fsconfig_string(scratch.get(), "no_such_option", "") != 0 &&
+         sys::fsconfig_string(scratch.get(), "lowerdir+", "/") == 0;
+}
+
+std::optional<FileDescriptor> mount_by_context(const MountPlan& plan, bool descriptors) {
+  try {
+    return try_by_context(plan, descriptors, nullptr);
+  } catch (const Error&) {
+    // To open the log at its end takes as long as half of the mount: so that waits until there is something to explain,
+    // and the kernel is asked to say it again.
+    KernelLog log;
+    return try_by_context(plan, descriptors, &log);
+  }
 }
 
 FileDescriptor mount_classic(const MountPlan& plan) {

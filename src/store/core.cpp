@@ -126,6 +126,11 @@ void StoreCore::write_record(int dir, const std::string& name, std::string_view 
   if (durability_ == Durability::full) sync_file(dir, name);
 }
 
+void StoreCore::write_note(int dir, const std::string& name, std::string_view text) const {
+  detail::write_note(dir, name, text);
+  if (durability_ == Durability::full) sync_note(dir, name);
+}
+
 bool StoreCore::has(const Digest& id) const {
   return try_stat(root_fd_.get(), layer_path(id) + "/metadata.json").has_value();
 }
@@ -202,11 +207,12 @@ std::vector<Layer> StoreCore::list(std::vector<Digest>* damaged) const {
 
 std::vector<fs::path> StoreCore::lowers(const Layer& layer) const {
   std::vector<fs::path> paths;
-  std::unordered_set<std::string> seen;
+  paths.reserve(layer.trees.size());
+  std::unordered_set<Digest> seen;
   for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key)
     // The kernel refuses a directory that is there twice. All that a tree puts or hides, it does from its topmost
     // place.
-    if (seen.insert(key->to_string()).second) paths.push_back(tree_directory(*key) / "fs");
+    if (seen.insert(*key).second) paths.emplace_back(root_.native() + "/" + tree_path(*key) + "/fs");
   return paths;
 }
 
@@ -225,7 +231,7 @@ std::vector<Container> StoreCore::containers() const {
 
 std::optional<Container> StoreCore::find_container(std::string_view name) const {
   check_container_name(name);
-  const auto text = read_small_file(root_fd_.get(), "containers/" + std::string(name) + "/container.json");
+  const auto text = read_note(root_fd_.get(), "containers/" + std::string(name) + "/container.json");
   if (!text) return std::nullopt;
   return container_from_json(*text, containers_directory() / std::string(name));
 }

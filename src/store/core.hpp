@@ -42,6 +42,8 @@ class StoreCore {
   void sync(int dir, std::string_view shown) const;
   /// write_small_file, and durable as the store's durability asks; not its name, which is the directory's.
   void write_record(int dir, const std::string& name, std::string_view text) const;
+  /// detail::write_note; once the directory is synced, it is durable as the store's durability asks.
+  void write_note(int dir, const std::string& name, std::string_view text) const;
 
   std::optional<Layer> find(const Digest& id) const;
   /// The same, but one whose record is damaged is none.

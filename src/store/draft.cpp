@@ -18,7 +18,7 @@ constexpr const char* tree_note = "orphan";
 constexpr const char* blob_note = "orphan_blob";
 
 std::optional<Digest> note_of(int draft, const char* name) {
-  const auto note = read_small_file(draft, name);
+  const auto note = read_note(draft, name);
   return note ? Digest::try_parse(*note) : std::nullopt;
 }
 
@@ -67,7 +67,10 @@ Draft::~Draft() {
   if (left_) return;
   spare_.reset();
   try {
-    take_orphans(core_, fd_.get());
+    const std::vector<DirectoryEntry> entries = list_directory(fd_.get());
+    if (std::ranges::any_of(entries,
+                            [](const auto& entry) { return entry.name == tree_note || entry.name == blob_note; }))
+      take_orphans(core_, fd_.get());
     for (const DirectoryEntry& entry : list_directory(fd_.get()))
       if (entry.name != lock_name) remove_tree(fd_.get(), entry.name);
     // The lock goes last: as long as it is there and held, no sweep touches the directory.
@@ -87,6 +90,22 @@ void Draft::sync() const {
   if (core_.durability() == Durability::none) return;
   if (sys::syncfs(fd_.get()) != 0) throw_errno(errno, "sync the draft", quoted(path().native()));
 }
+
+bool Draft::publish_whole(const std::string& to) {
+  const int root = core_.root_descriptor();
+  left_ = sys::renameat2(root, place().c_str(), root, to.c_str(), RENAME_NOREPLACE) == 0;
+  if (!left_ && errno != EEXIST && errno != ENOTEMPTY) throw_errno(errno, "publish", quoted(to));
+  return left_;
+}
+
+void Draft::take_whole(const std::string& from) {
+  const int root = core_.root_descriptor();
+  if (sys::renameat2(root, from.c_str(), root, place().c_str(), RENAME_NOREPLACE) != 0)
+    throw_errno(errno, "remove", quoted(from));
+  left_ = false;
+}
+
+std::pair<FileDescriptor, Lock> Draft::release() && { return {std::move(fd_), *std::move(lock_)}; }
 
 bool Draft::publish(const std::string& name, const std::string& to) const {
   if (sys::renameat2(fd_.get(), name.c_str(), core_.root_descriptor(), to.c_str(), RENAME_NOREPLACE) == 0) return true;
@@ -124,19 +143,48 @@ void Draft::note_need(const Digest& layer) const {
   write_small_file(fd_.get(), std::string(need_prefix) + layer.to_string(), "");
 }
 
-void Draft::note_orphan(const Digest& key) const { write_small_file(fd_.get(), tree_note, key.to_string()); }
-void Draft::note_orphan_blob(const Digest& blob) const { write_small_file(fd_.get(), blob_note, blob.to_string()); }
+void Draft::need_instead(const std::optional<Digest>& below, const Digest& layer) const {
+  const auto name_of = [](const Digest& id) { return std::string(need_prefix) + id.to_string(); };
+  if (!below || sys::renameat2(fd_.get(), name_of(*below).c_str(), fd_.get(), name_of(layer).c_str(), 0) != 0)
+    note_need(layer);
+}
+
+bool Draft::is_empty() const {
+  return std::ranges::all_of(list_directory(fd_.get()), [](const auto& entry) { return entry.name == lock_name; });
+}
+
+void Draft::note_orphan(const Digest& key) const { write_note(fd_.get(), tree_note, key.to_string()); }
+void Draft::note_orphan_blob(const Digest& blob) const { write_note(fd_.get(), blob_note, blob.to_string()); }
 
 void Draft::sync_notes() const {
   if (core_.durability() == Durability::none) return;
   for (const char* note : {tree_note, blob_note})
-    if (try_stat(fd_.get(), note)) sync_file(fd_.get(), note);
+    if (try_stat(fd_.get(), note)) sync_note(fd_.get(), note);
   sync_directory(fd_.get(), place());
   sync_directory(open_directory(core_.root() / "staging").get(), "staging");
 }
 
 void Draft::drop_notes() const {
   for (const char* note : {tree_note, blob_note}) (void)sys::unlinkat(fd_.get(), note, 0);
+}
+
+DraftHandle SpareDrafts::take(const StoreCore& core) {
+  const std::lock_guard hold(mutex_);
+  if (drafts_.empty()) return DraftHandle(new Draft(core), {this});
+  DraftHandle draft(drafts_.back().release(), {this});
+  drafts_.pop_back();
+  return draft;
+}
+
+void DraftReturn::operator()(Draft* draft) const noexcept {
+  std::unique_ptr<Draft> owned(draft);
+  try {
+    if (!to || !owned->is_empty()) return;
+    const std::lock_guard hold(to->mutex_);
+    to->drafts_.push_back(std::move(owned));
+  } catch (const std::exception&) {
+    // It goes as any other.
+  }
 }
 
 namespace {

@@ -5,8 +5,11 @@
 
 #include "store/core.hpp"
 
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace strata::detail {
@@ -26,6 +29,13 @@ class Draft {
 
   /// Makes all that was written to the draft durable, as the store's durability asks.
   void sync() const;
+  /// Renames the draft itself, with all that it holds, its lock too, to `to` beneath the store's root; then it is left
+  /// alone. False where `to` is there already.
+  bool publish_whole(const std::string& to);
+  /// Undoes that. Throws Error, and leaves it alone, where that can't be.
+  void take_whole(const std::string& from);
+  /// Gives away the directory that was published, and its lock.
+  std::pair<FileDescriptor, Lock> release() &&;
   /// Renames `name` of the draft to `to` beneath the store's root. False where `to` is there already.
   bool publish(const std::string& name, const std::string& to) const;
   /// The same, in the place of what is there.
@@ -51,6 +61,10 @@ class Draft {
   void need(const Digest& layer) const;
   /// The same for a caller who holds the store's lock shared, and knows that the layer is there.
   void note_need(const Digest& layer) const;
+  /// The same in the place of what is below that layer, and kept by it.
+  void need_instead(const std::optional<Digest>& below, const Digest& layer) const;
+  /// Whether it holds nothing but its lock, so that it can be used again. Throws Error.
+  bool is_empty() const;
   /// What is in the draft stays there for the next sweep: deleting it would take too long now.
   void leave() { left_ = true; }
 
@@ -65,6 +79,27 @@ class Draft {
       spare_;  ///< given back before the draft is deleted, which takes descriptors, of which there may be none
   std::optional<Lock> lock_;
   bool left_ = false;
+};
+
+class SpareDrafts;
+
+/// Where a draft goes that is done with.
+struct DraftReturn {
+  SpareDrafts* to = nullptr;  ///< none: nowhere
+  void operator()(Draft* draft) const noexcept;
+};
+using DraftHandle = std::unique_ptr<Draft, DraftReturn>;
+
+/// Drafts that have served, for the next layers of the same import. Outlives its handles. Thread safe.
+class SpareDrafts {
+ public:
+  /// One of them, or a new one.
+  DraftHandle take(const StoreCore& core);
+
+ private:
+  friend DraftReturn;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Draft>> drafts_;
 };
 
 /// Removes the drafts of dead writers, and returns their names. Does nothing while anyone creates one.

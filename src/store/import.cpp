@@ -97,11 +97,11 @@ class Tee final : public ByteSource {
 /// One import. Reading needs no parent, so layers of a chain can do it at the same time; settling does.
 class Import {
  public:
-  Import(const StoreCore& core, ByteSource& source, ImportOptions options)
+  Import(const StoreCore& core, ByteSource& source, ImportOptions options, SpareDrafts* spare = nullptr)
       : core_(core),
         source_(source),
         options_(std::move(options)),
-        draft_(core, options_.conformance, options_.owners, options_.budget, result_.report) {
+        draft_(core, options_.conformance, options_.owners, options_.budget, result_.report, spare) {
     draft_.keep_by(options_.lease, options_.tag);
     Layer& layer = draft_.layer();
     layer.created = options_.created.empty() ? now_rfc3339() : options_.created;
@@ -271,7 +271,7 @@ class ChainImport {
     const std::stop_callback forward(options.control.stop, [this, i] { stops_[i].request_stop(); });
     options.control.stop = stops_[i].get_token();
     const std::stop_token stop = options.control.stop;
-    auto one = std::make_unique<Import>(core_, layers_[i].source, std::move(options));
+    auto one = std::make_unique<Import>(core_, layers_[i].source, std::move(options), &spare_);
     std::optional<Flight> flight = board(i, stop);
     std::optional<Layer> stored =
         flight && flight->waited() ? stored_by_another(core_, layers_[i].options, expected_ids_[i]) : std::nullopt;
@@ -345,6 +345,7 @@ class ChainImport {
   std::optional<Layer> placed_;  ///< the topmost layer that is in place
   std::optional<Layer> parent_;  ///< the topmost that is settled
   std::optional<Draft> keeper_;  ///< keeps what is in place already, for those above
+  SpareDrafts spare_;
   std::vector<std::unique_ptr<Import>> unplaced_;
   std::uint64_t unplaced_bytes_ = 0;
   std::vector<ImportedLayer> results_;

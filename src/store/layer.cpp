@@ -44,7 +44,8 @@ std::string to_json(const Layer& layer) {
   json["media_type"] = layer.media_type;
   json["blob"] = layer.blob.to_string();
   json["blob_size"] = layer.blob_size;
-  json["trees"] = texts_of(layer.trees);
+  // Mostly each tree would be the same on any parent, and has its diff id as its key: with many layers, the half of it.
+  if (layer.trees != layer.diff_ids) json["trees"] = texts_of(layer.trees);
   json["root_tree"] = layer.root_tree;
   // Author and comment are a caller's bytes: what isn't UTF-8 is replaced rather than refused.
   return json.dump(1, '\t', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -65,7 +66,7 @@ Layer layer_from_json(std::string_view text) {
   layer.media_type = record.text("media_type");
   layer.blob = record.digest("blob");
   layer.blob_size = record.number("blob_size");
-  layer.trees = record.digests("trees");
+  layer.trees = record.has("trees") ? record.digests("trees") : layer.diff_ids;
   const std::int64_t root_tree = record.integer("root_tree");
   const auto layers = layer.diff_ids.size();
   if (layers == 0 || layer.trees.size() != layers || root_tree < -1 || root_tree >= static_cast<std::int64_t>(layers))

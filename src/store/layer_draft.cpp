@@ -33,8 +33,8 @@ void tell(const Control& control, Progress::Phase phase, const Layer& layer) {
 }  // namespace
 
 LayerDraft::LayerDraft(const StoreCore& core, Conformance conformance, Owners owners, const Budget& budget,
-                       Report& report)
-    : core_(core), report_(report), draft_(core) {
+                       Report& report, SpareDrafts* spare)
+    : core_(core), report_(report), draft_(spare ? spare->take(core) : DraftHandle(new Draft(core))) {
   options_.form = core.form();
   options_.conformance = conformance;
   options_.owners = owners;
@@ -48,20 +48,18 @@ void LayerDraft::keep_by(const Lease* lease, std::string tag) {
 }
 
 void LayerDraft::open(bool umask_is_zero, unsigned writers) {
-  const int dir = draft_.descriptor();
+  const int dir = draft_->descriptor();
   make_directory(dir, "tree");
   tree_ = open_child(dir, "tree");
   make_directory(tree_.get(), "fs");
-  make_directory(tree_.get(), "kept");
   fs_ = open_child(tree_.get(), "fs");
-  kept_ = open_child(tree_.get(), "kept");
   FileDescriptor recipe(sys::openat(tree_.get(), "recipe", O_WRONLY | O_CREAT | O_EXCL, 0600));
   if (!recipe) throw_errno(errno, "create", "the recipe");
   recipe_file_.emplace(std::move(recipe), "the recipe");
   recipe_.emplace(*recipe_file_);
   options_.umask_is_zero = umask_is_zero;
   options_.writers = writers;
-  builder_.emplace(fs_.get(), kept_.get(), options_, report_);
+  builder_.emplace(fs_.get(), tree_.get(), options_, report_);
 }
 
 void LayerDraft::name_layer(const std::optional<Layer>& parent, const Digest& diff_id) {
@@ -123,13 +121,11 @@ void LayerDraft::seal(const std::vector<boost::filesystem::path>& lowers, const 
       missing.emplace_back(static_cast<std::uint32_t>(missing.size()), path);
     write_small_file(tree_.get(), "missing", encode_moved(missing));
   }
-  (void)sys::unlinkat(tree_.get(), "kept", AT_REMOVEDIR);  // stays where something is in it
   // Others may settle before this one is placed: what they don't need goes.
   builder_.reset();
   recipe_.reset();
   recipe_file_.reset();
   fs_.reset();
-  kept_.reset();
 }
 
 /// Whether the layer is there already; then it is that one. One whose record is damaged is made anew.
@@ -143,9 +139,9 @@ bool LayerDraft::find_stored() {
 /// False: another writer's record is there.
 bool LayerDraft::publish_record() {
   const std::string record = core_.layer_path(layer_.id);
-  if (draft_.publish("layer", record)) return true;
+  if (draft_->publish("layer", record)) return true;
   if (find_stored()) return false;
-  draft_.exchange("layer", record);
+  draft_->exchange("layer", record);
   return true;
 }
 
@@ -171,16 +167,16 @@ void LayerDraft::settle_stored(Layer layer) {
 
 /// The draft's note names the tree, so that a sweep finds one that was put in place and no layer came to use.
 void LayerDraft::write_record(const Control& control) {
-  const int dir = draft_.descriptor();
+  const int dir = draft_->descriptor();
   make_directory(dir, "layer");
   const FileDescriptor layer = open_child(dir, "layer");
   write_small_file(layer.get(), "metadata.json", to_json(layer_));
-  draft_.note_orphan(layer_.tree());
+  draft_->note_orphan(layer_.tree());
   tell(control, Progress::Phase::syncing, layer_);
 }
 
 FileSink LayerDraft::keep_blob() {
-  FileDescriptor fd(sys::openat(draft_.descriptor(), "blob", O_WRONLY | O_CREAT | O_EXCL, 0600));
+  FileDescriptor fd(sys::openat(draft_->descriptor(), "blob", O_WRONLY | O_CREAT | O_EXCL, 0600));
   if (!fd) throw_errno(errno, "create", "the kept blob");
   keeps_blob_ = true;
   return {std::move(fd), "the kept blob"};
@@ -194,13 +190,13 @@ bool LayerDraft::place_blob() const {
   const std::string place = core_.blob_path(blob_);
   make_directory(core_.root_descriptor(), "blobs");
   make_directory(core_.root_descriptor(), "blobs/" + std::string(blob_.algorithm()));
-  if (sys::renameat2(draft_.descriptor(), "blob", core_.root_descriptor(), place.c_str(), 0) != 0)
+  if (sys::renameat2(draft_->descriptor(), "blob", core_.root_descriptor(), place.c_str(), 0) != 0)
     throw_errno(errno, "keep the blob", quoted(place));
   return true;
 }
 
 boost::filesystem::path LayerDraft::tree_path() const {
-  return (existed_ || !tree_ ? core_.tree_directory(layer_.tree()) : draft_.path() / "tree") / "fs";
+  return (existed_ || !tree_ ? core_.tree_directory(layer_.tree()) : draft_->path() / "tree") / "fs";
 }
 
 /// `below`: the draft that is placed before this one.
@@ -228,7 +224,7 @@ void LayerDraft::touch() const {
 
 void LayerDraft::keep() const {
   if (lease_) lease_->holder().place(layer_.id);
-  if (!tag_.empty()) place_tag(core_, draft_, tag_, layer_.id);
+  if (!tag_.empty()) place_tag(core_, *draft_, tag_, layer_.id);
 }
 
 /// The records go in last, after their trees are there for good: they are what makes the layers exist. A record is in
@@ -237,9 +233,10 @@ void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> draft
   std::vector<LayerDraft*> fresh;
   std::ranges::copy_if(drafts, std::back_inserter(fresh), [](const LayerDraft* draft) { return !draft->existed_; });
   if (!fresh.empty() || std::ranges::any_of(drafts, &LayerDraft::keeps_blob_))
-    drafts.front()->draft_.sync();  // all that is in the filesystem
+    drafts.front()->draft_->sync();  // all that is in the filesystem
   const Lock placing = core.lock(Lock::Kind::shared);
   const auto sync_room = [&](const char* room) {
+    if (core.durability() == Durability::none) return;
     const std::string path = std::string(room) + "/" + std::string(core.hash().name);
     core.sync(open_beneath(core.root_descriptor(), path, O_RDONLY | O_DIRECTORY).get(), path);
   };
@@ -250,7 +247,7 @@ void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> draft
     below = draft;
   }
   for (const LayerDraft* draft : fresh)
-    if (draft->tree_) draft->draft_.publish("tree", core.tree_path(draft->layer_.tree()));
+    if (draft->tree_) draft->draft_->publish("tree", core.tree_path(draft->layer_.tree()));
   if (!fresh.empty()) sync_room("trees");
   for (LayerDraft* draft : drafts) {
     if (!draft->existed_) draft->existed_ = !draft->publish_record();
@@ -261,9 +258,9 @@ void LayerDraft::place(const StoreCore& core, std::span<LayerDraft* const> draft
   for (const LayerDraft* draft : drafts) kept = draft->place_blob() || kept;
   if (kept) sync_room("blobs");
   for (const LayerDraft* draft : drafts) draft->keep();
-  if (keeper) keeper->note_need(drafts.back()->layer_.id);
+  if (keeper) keeper->need_instead(drafts.front()->layer_.parent, drafts.back()->layer_.id);
   for (const LayerDraft* draft : fresh)
-    if (!draft->existed_) draft->draft_.drop_notes();
+    if (!draft->existed_) draft->draft_->drop_notes();
 }
 
 }  // namespace strata::detail

@@ -18,11 +18,13 @@ namespace strata::detail {
 
 class LayerDraft {
  public:
-  LayerDraft(const StoreCore& core, Conformance conformance, Owners owners, const Budget& budget, Report& report);
+  /// `spare`: where its draft comes from, and goes back to when it is done with.
+  LayerDraft(const StoreCore& core, Conformance conformance, Owners owners, const Budget& budget, Report& report,
+             SpareDrafts* spare = nullptr);
   /// What is to keep the layer from the moment that it is in place.
   void keep_by(const Lease* lease, std::string tag);
   /// What it relies on until then (Draft::need).
-  void need(const Digest& layer) const { draft_.need(layer); }
+  void need(const Digest& layer) const { draft_->need(layer); }
 
   /// Starts the tree. To be called in the thread that fills it; `writers` make files beside it.
   void open(bool umask_is_zero, unsigned writers = 0);
@@ -43,7 +45,7 @@ class LayerDraft {
   /// Builds and seals the tree alone, in `tree` of draft(), for a layer that is stored. Returns its key.
   Digest rebuild(const std::optional<Layer>& parent, const std::vector<boost::filesystem::path>& lowers,
                  const Digest& diff_id);
-  const Draft& draft() const { return draft_; }
+  const Draft& draft() const { return *draft_; }
   /// Where the layer's blob is to be written as it comes; place() puts it into blobs/ with the layer.
   FileSink keep_blob();
   bool existed() const { return existed_; }
@@ -71,9 +73,9 @@ class LayerDraft {
   std::optional<Layer> parent_;
   BuilderOptions options_;
   Report& report_;
-  Draft draft_;
+  DraftHandle draft_;
   Layer layer_;
-  FileDescriptor tree_, fs_, kept_;
+  FileDescriptor tree_, fs_;
   std::optional<FileSink> recipe_file_;
   std::optional<RecipeWriter> recipe_;
   std::optional<TreeBuilder> builder_;

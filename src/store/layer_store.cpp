@@ -52,6 +52,7 @@ Digest LayerStoreBase::resolve(std::string_view text) const {
   if (!hex)
     throw_error(is_tag_name(text) ? errc::not_found : errc::bad_argument, "find the layer", quoted(text),
                 "there is no tag of this name, and an id is " + prefix + "…, or its first digits in lower case");
+  if (const auto whole = Digest::try_parse(prefix + std::string(digits)); whole && core_->has(*whole)) return *whole;
   std::optional<Digest> found;
   for (const Digest& id : core_->ids()) {
     if (!id.hex().starts_with(digits)) continue;

@@ -64,8 +64,8 @@ class TreeBuilder {
   using Kind = LayerIndex::Kind;
 
   /// `directory`: empty; or -1: nothing is written, the entries are only judged. Such a builder goes as far as finish()
-  /// and needs(), and finds what is wrong with a layer, not what this user or a filesystem couldn't do. `kept`: an
-  /// empty directory for content that later entries replace (the recipe needs it), or -1.
+  /// and needs(), and finds what is wrong with a layer, not what this user or a filesystem couldn't do. `kept`:
+  /// where to make a directory kept/ for content that later entries replace (the recipe needs it), or -1.
   TreeBuilder(int directory, int kept, const BuilderOptions& options, Report& report);
   TreeBuilder(const TreeBuilder&) = delete;
   TreeBuilder& operator=(const TreeBuilder&) = delete;

@@ -2,6 +2,7 @@
 // all of this does nothing.
 #include <strata/error.hpp>
 
+#include "base/files.hpp"
 #include "tree/builder.hpp"
 
 #include <algorithm>
@@ -142,7 +143,8 @@ void TreeBuilder::remove_from_disk(Id node) {
       bytes_ -= metadata->size;
   if (content != LayerIndex::none && kept_ >= 0) {
     // The tar still has this content, and export must give it back.
-    if (sys::renameat2(dir, name.c_str(), kept_, std::to_string(content).c_str(), 0) != 0)
+    make_directory(kept_, "kept");
+    if (sys::renameat2(dir, name.c_str(), kept_, ("kept/" + std::to_string(content)).c_str(), 0) != 0)
       throw_errno(errno, "set aside", quoted(index_.path(node)));
     return;
   }

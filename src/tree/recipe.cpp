@@ -2,6 +2,7 @@
 
 #include <strata/error.hpp>
 
+#include "compression/zstd_frame.hpp"
 #include "tree/directory.hpp"
 #include "tree/recipe_format.hpp"
 #include "tree/recipe_reader.hpp"
@@ -28,10 +29,7 @@ void append_number(std::string& to, std::uint64_t value) {
 
 }  // namespace
 
-RecipeWriter::RecipeWriter(ByteSink& file)
-    : compressed_(CompressionPolicy::of<Zstd>(Zstd{.level = zstd_level}).encode(file)) {
-  buffer_ = recipe_magic;
-}
+RecipeWriter::RecipeWriter(ByteSink& file) : file_(file) { buffer_ = recipe_magic; }
 RecipeWriter::~RecipeWriter() = default;
 
 void RecipeWriter::put(std::span<const std::byte> bytes) {
@@ -42,6 +40,7 @@ void RecipeWriter::number(std::uint64_t value) { append_number(buffer_, value); 
 
 void RecipeWriter::flush() {
   if (buffer_.size() < literal_limit) return;
+  if (!compressed_) compressed_ = CompressionPolicy::of<Zstd>(Zstd{.level = zstd_level}).encode(file_);
   compressed_->write(bytes_of(buffer_));
   buffer_.clear();
 }
@@ -92,6 +91,8 @@ void RecipeWriter::end_content() {
 void RecipeWriter::finish() {
   flush_literal();
   buffer_ += 'E';
+  // A small one at once: a stream's tables are a hundred times as large, and to be zeroed.
+  if (!compressed_) return file_.write(zstd_frame(bytes_of(buffer_), zstd_level));
   compressed_->write(bytes_of(buffer_));
   compressed_->finish();
 }

@@ -40,7 +40,8 @@ class RecipeWriter {
   void put(std::span<const std::byte> bytes);
   void flush();
 
-  std::unique_ptr<ByteSink> compressed_;
+  ByteSink& file_;
+  std::unique_ptr<ByteSink> compressed_;  ///< once there is more than a little
   std::string buffer_;
   std::string literal_;
   Xxh3 hash_;

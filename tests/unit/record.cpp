@@ -2,9 +2,12 @@
 #include <strata/error.hpp>
 #include <strata/layer.hpp>
 
+#include "base/files.hpp"
 #include "base/record.hpp"
 #include "store/tree_record.hpp"
 #include "support/catch.hpp"
+#include "support/scratch.hpp"
+#include "tree/directory.hpp"
 
 #include <functional>
 
@@ -110,4 +113,30 @@ TEST_CASE("a record that is no JSON is damaged, and the message is one line of p
 TEST_CASE("what a record holds deep inside is no danger") {
   const std::string deep = std::string(1 << 20, '[') + std::string(1 << 20, ']');
   CHECK_THAT(damage([&] { (void)layer_from_json("{\"id\": " + deep + "}"); }), Contains("member 'id'"));
+}
+
+TEST_CASE("a layer's record leaves out trees that are its diff ids, and is read with them too") {
+  Layer layer = sample();
+  CHECK(layer_from_json(to_json(layer)).trees == layer.trees);
+  layer.trees = layer.diff_ids;
+  auto json = nlohmann::json::parse(to_json(layer));
+  CHECK_FALSE(json.contains("trees"));
+  CHECK(layer_from_json(json.dump()).trees == layer.diff_ids);
+  json["trees"] = json["diff_ids"];
+  CHECK(layer_from_json(json.dump()).trees == layer.diff_ids);
+}
+
+TEST_CASE("a note is read back, whether a symlink could hold it or not") {
+  const test::ScratchDirectory scratch;
+  const FileDescriptor dir = open_directory(scratch.path());
+  for (const std::string& text : {std::string("short"), std::string(5000, 'x'), std::string()}) {
+    CAPTURE(text.size());
+    write_note(dir.get(), "note", text);
+    CHECK(try_stat(dir.get(), "note")->is_symlink() == (text == "short"));
+    CHECK(read_note(dir.get(), "note") == text);
+    CHECK_NOTHROW(sync_note(dir.get(), "note"));
+    CHECK_THROWS_AS(write_note(dir.get(), "note", "another"), Error);
+    boost::filesystem::remove(scratch.path() / "note");
+  }
+  CHECK(read_note(dir.get(), "note") == std::nullopt);
 }
