@@ -9,7 +9,8 @@
 
 namespace strata::detail {
 
-ContentCheck::ContentCheck(std::stop_token stop) : stop_(std::move(stop)), buffer_(256U << 10) {}
+ContentCheck::ContentCheck(std::stop_token stop)
+    : stop_(std::move(stop)), buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_size)) {}
 
 FileDescriptor ContentCheck::open(int dir, const std::string& name) {
   constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
@@ -23,10 +24,10 @@ template <class See>
 bool ContentCheck::read(int fd, std::uint64_t from, std::uint64_t to, const std::string& path, See see) {
   while (from < to) {
     if (stop_.stop_requested()) throw_error(errc::cancelled, "read", quoted(path));
-    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), to - from));
-    const ssize_t n = sys::pread(fd, buffer_.data(), want, static_cast<off_t>(from));
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(buffer_size, to - from));
+    const ssize_t n = sys::pread(fd, buffer_.get(), want, static_cast<off_t>(from));
     if (n < 0) throw_errno(errno, "read", quoted(path));
-    if (n == 0 || !see(std::span(buffer_).first(static_cast<std::size_t>(n)))) return false;
+    if (n == 0 || !see(std::span<const std::byte>(buffer_.get(), static_cast<std::size_t>(n)))) return false;
     from += static_cast<std::uint64_t>(n);
   }
   return true;

@@ -3,6 +3,7 @@
 
 #include "store/expected.hpp"
 
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -31,7 +32,8 @@ class ContentCheck {
   bool read(int fd, std::uint64_t from, std::uint64_t to, const std::string& path, See see);
 
   std::stop_token stop_;
-  std::vector<std::byte> buffer_;
+  static constexpr std::size_t buffer_size = 256U << 10;
+  std::unique_ptr<std::byte[]> buffer_;  // not zeroed: small layers touch little of it
 };
 
 }  // namespace strata::detail
