@@ -65,7 +65,7 @@ strata::DiffResult write(const Session& session, const DiffArguments& arguments,
 }
 
 int diff(const Session& session, const DiffArguments& arguments) {
-  Output output(arguments.output);
+  Output output(arguments.output, session.durability);
   const strata::DiffResult result = write(session, arguments, output);
   output.finish();
   if (arguments.prove) prove(session, arguments);

@@ -29,7 +29,7 @@ int export_one(const Session& session, const ExportArguments& arguments) {
   const auto store = session.open_store();
   const strata::Layer layer = store.get(store.resolve(arguments.names[0]));
   const strata::CompressionPolicy codec = strata::compression_by_name(arguments.compress);
-  Output output(file);
+  Output output(file, session.durability);
   const auto encoder = codec.encode(output);
   const std::uint64_t size = session.watch(
       "export", [&](const strata::Control& control) { return store.export_layer(layer.id, *encoder, control); });
@@ -42,8 +42,8 @@ int export_one(const Session& session, const ExportArguments& arguments) {
 /// A file, and what compresses into it.
 class CompressedOutput final : public strata::ByteSink {
  public:
-  CompressedOutput(const std::string& file, const strata::CompressionPolicy& codec)
-      : output_(file), encoder_(codec.encode(output_)) {}
+  CompressedOutput(const std::string& file, const strata::CompressionPolicy& codec, strata::Durability durability)
+      : output_(file, durability), encoder_(codec.encode(output_)) {}
   void write(std::span<const std::byte> bytes) override { encoder_->write(bytes); }
   void finish() override {
     encoder_->finish();
@@ -69,7 +69,10 @@ int export_several(const Session& session, const ExportArguments& arguments) {
   for (const std::string& name : arguments.names) ids.push_back(store.resolve(name));
   const auto sizes = session.watch("export", [&](const strata::Control& control) {
     return store.export_layers(
-        ids, [&](const strata::Layer& layer) { return std::make_unique<CompressedOutput>(file_of(layer.id), codec); },
+        ids,
+        [&](const strata::Layer& layer) {
+          return std::make_unique<CompressedOutput>(file_of(layer.id), codec, session.durability);
+        },
         control);
   });
   Json list = Json::array();

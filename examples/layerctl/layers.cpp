@@ -6,8 +6,13 @@
 #include "text.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <iostream>
 #include <iterator>
+#include <mutex>
+#include <system_error>
+#include <thread>
 
 namespace layerctl {
 
@@ -152,17 +157,75 @@ struct VerifyArguments {
 };
 
 /// A record that can't even be read is damage as any other; the layers after it are still looked at.
-strata::VerifyResult verify_one(const Session& session, const strata::LayerStoreBase& store, const strata::Digest& id,
-                                strata::VerifyLevel level) {
+strata::VerifyResult verify_one(const strata::LayerStoreBase& store, const strata::Digest& id,
+                                const strata::VerifyOptions& options) {
   try {
-    return session.watch("verify " + short_id(id), [&](const strata::Control& control) {
-      return store.verify(id, {.level = level, .control = control});
-    });
+    return store.verify(id, options);
   } catch (const strata::Error& error) {
     if (error.code() != strata::errc::damaged) throw;
     return {.id = id, .damages = {{.kind = strata::Damage::Kind::record, .path = {}, .what = error.what()}}};
   }
 }
+
+/// Layers that are verified beside each other: a small one has too little to do for several threads.
+class Verification {
+ public:
+  Verification(const strata::LayerStoreBase& store, const std::vector<strata::Digest>& ids, strata::VerifyLevel level,
+               const strata::Control& control)
+      : store_(store), ids_(ids), level_(level), control_(control), results_(ids.size()) {}
+
+  std::vector<strata::VerifyResult> run() {
+    const std::size_t threads = std::min<std::size_t>(ids_.size(), std::min(8U, std::thread::hardware_concurrency()));
+    std::vector<std::jthread> beside;
+    try {
+      while (beside.size() + 1 < threads) beside.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {
+      // There can't be another thread: those that are there do the work.
+    }
+    work();
+    beside.clear();
+    if (failure_) std::rethrow_exception(failure_);
+    return std::move(results_);
+  }
+
+ private:
+  void work() {
+    for (std::size_t i = next_++; i < ids_.size(); i = next_++) {
+      try {
+        strata::Progress told;
+        results_[i] = verify_one(
+            store_, ids_[i],
+            {.level = level_,
+             .control = {.observer = [&](const strata::Progress& now) { show(told, now); }, .stop = control_.stop}});
+      } catch (...) {
+        const std::lock_guard hold(mutex_);
+        if (!failure_) failure_ = std::current_exception();
+        next_ = ids_.size();
+      }
+    }
+  }
+
+  /// All layers' counters in one.
+  void show(strata::Progress& told, const strata::Progress& now) {
+    const std::lock_guard hold(mutex_);
+    sum_.phase = now.phase;
+    sum_.bytes += now.bytes - told.bytes;
+    sum_.total_bytes += now.total_bytes - told.total_bytes;
+    sum_.entries += now.entries - told.entries;
+    told = now;
+    control_.observer(sum_);
+  }
+
+  const strata::LayerStoreBase& store_;
+  const std::vector<strata::Digest>& ids_;
+  const strata::VerifyLevel level_;
+  const strata::Control& control_;
+  std::vector<strata::VerifyResult> results_;
+  std::atomic<std::size_t> next_ = 0;
+  std::mutex mutex_;
+  strata::Progress sum_;
+  std::exception_ptr failure_;
+};
 
 void tell(const strata::Digest& id, const strata::Damage& damage, std::string_view state) {
   std::cout << id.to_string() << ' ' << state << (damage.path.empty() ? "" : shown(damage.path) + ": ")
@@ -185,10 +248,13 @@ int verify(const Session& session, const VerifyArguments& arguments) {
     std::ranges::copy(store.damaged_records(), std::back_inserter(ids));
   }
 
+  const std::vector<strata::VerifyResult> results = session.watch("verify", [&](const strata::Control& control) {
+    return Verification(store, ids, arguments.level, control).run();
+  });
   Json array = Json::array();
   std::size_t damaged = 0;
-  for (const strata::Digest& id : ids) {
-    const strata::VerifyResult result = verify_one(session, store, id, arguments.level);
+  for (const strata::VerifyResult& result : results) {
+    const strata::Digest& id = result.id;
     if (!result.ok()) ++damaged;
     if (!session.json) {
       for (const strata::Damage& damage : result.damages) tell(id, damage, "");

@@ -51,7 +51,7 @@ std::unique_ptr<strata::ByteSource> open_input(const std::string& name, std::sto
   return std::make_unique<StandardInput>(std::move(stop));
 }
 
-Output::Output(const std::string& name) {
+Output::Output(const std::string& name, strata::Durability durability) : durability_(durability) {
   if (name == "-") {
     if (isatty(STDOUT_FILENO) != 0)
       strata::throw_error(strata::errc::refused, "write", "a layer to the terminal", {},
@@ -88,7 +88,8 @@ Output::~Output() {
 void Output::finish() {
   sink_->finish();
   if (temporary_.empty()) return;
-  if (fsync(fd_) != 0) strata::throw_errno(errno, "write", strata::quoted(final_.native()));
+  if (durability_ == strata::Durability::full && fsync(fd_) != 0)
+    strata::throw_errno(errno, "write", strata::quoted(final_.native()));
   if (rename(temporary_.c_str(), final_.c_str()) != 0)
     strata::throw_errno(errno, "create", strata::quoted(final_.native()));
   temporary_.clear();

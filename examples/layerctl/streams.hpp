@@ -19,7 +19,7 @@ std::unique_ptr<strata::ByteSource> open_input(const std::string& name, std::sto
 /// reached. Pipes and devices are written directly.
 class Output final : public strata::ByteSink {
  public:
-  explicit Output(const std::string& name);
+  explicit Output(const std::string& name, strata::Durability durability = strata::Durability::full);
   ~Output() override;
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
@@ -29,6 +29,7 @@ class Output final : public strata::ByteSink {
 
  private:
   boost::filesystem::path final_, temporary_;
+  strata::Durability durability_;
   int fd_ = -1;  // owned by sink_
   std::optional<strata::FileSink> sink_;
 };
