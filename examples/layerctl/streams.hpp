@@ -2,6 +2,7 @@
 #pragma once
 
 #include <strata/byte_stream.hpp>
+#include <strata/layer_store.hpp>
 
 #include <boost/filesystem/path.hpp>
 #include <memory>
