@@ -11,25 +11,24 @@ namespace {
 constexpr std::size_t piece = 1 << 17;
 
 /// Fills up to `size` bytes; fewer only at the end of the file.
-std::size_t read_at(int fd, std::byte* into, std::size_t size, std::uint64_t offset, const Seen& file) {
+std::size_t read_at(std::byte* into, std::size_t size, std::uint64_t offset, const NamedFile& file) {
   std::size_t done = 0;
   while (done < size) {
-    const ssize_t n = sys::pread(fd, into + done, size - done, static_cast<off_t>(offset + done));
-    if (n < 0) throw_errno(errno, "read", quoted(file.view.shown(file.entry)));
+    const ssize_t n = sys::pread(file.fd, into + done, size - done, static_cast<off_t>(offset + done));
+    if (n < 0) throw_errno(errno, "read", quoted(shown_path(file.directory, file.name)));
     if (n == 0) break;
     done += static_cast<std::size_t>(n);
   }
   return done;
 }
 
-/// Whether nothing of an inode was changed since both were one. The time of its last change can't be set: an inode that
-/// has it still (in a snapshot, through another mount) is as it was. Whole seconds are a filesystem's that has no more,
-/// and could meet by chance.
+}  // namespace
+
+/// The time of its last change can't be set: an inode that has it still (in a snapshot, through another mount) is as it
+/// was. Whole seconds are a filesystem's that has no more, and could meet by chance.
 bool untouched(const Metadata& a, const Metadata& b) {
   return a.inode == b.inode && (a.device == b.device || (a.ctime == b.ctime && a.ctime.nanoseconds != 0));
 }
-
-}  // namespace
 
 bool is_layer_xattr(std::string_view name) { return !is_overlay_xattr(name) && name != "security.selinux"; }
 
@@ -54,6 +53,10 @@ bool same_attributes(const Seen& a, const Seen& b) {
   return layer_xattrs(a) == layer_xattrs(b);
 }
 
+bool same_file(const Seen& a, const Seen& b, const std::stop_token& stop) {
+  return same_attributes(a, b) && (!b.entry.metadata.is_file() || same_content(a, b, stop));
+}
+
 bool same_content(const Seen& a, const Seen& b, const std::stop_token& stop) {
   // Of a metacopy file, the inode that was looked at isn't the one that has the content.
   const bool own_data = a.entry.data == a.entry.top() && b.entry.data == b.entry.top();
@@ -62,13 +65,18 @@ bool same_content(const Seen& a, const Seen& b, const std::stop_token& stop) {
   const FileDescriptor x = a.view.open_data(a.entry, p), y = b.view.open_data(b.entry, q);
   if (untouched(p, q)) return true;
   if (p.size != q.size) return false;
+  const std::string shown_a = a.view.shown(a.entry), shown_b = b.view.shown(b.entry);
+  return same_bytes({x.get(), shown_a, {}}, {y.get(), shown_b, {}}, p.size, stop);
+}
+
+bool same_bytes(const NamedFile& a, const NamedFile& b, std::uint64_t file_size, const std::stop_token& stop) {
   // One for all of a thread's files, most of which are small.
   thread_local std::vector<std::byte> left(piece), right(piece);
-  for (std::uint64_t offset = 0; offset < p.size;) {
-    if (stop.stop_requested()) throw_error(errc::cancelled, "compare", quoted(a.view.shown(a.entry)));
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece, p.size - offset));
-    const std::size_t n = read_at(x.get(), left.data(), size, offset, a);
-    if (n != read_at(y.get(), right.data(), size, offset, b)) return false;
+  for (std::uint64_t offset = 0; offset < file_size;) {
+    if (stop.stop_requested()) throw_error(errc::cancelled, "compare", quoted(shown_path(a.directory, a.name)));
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece, file_size - offset));
+    const std::size_t n = read_at(left.data(), size, offset, a);
+    if (n != read_at(right.data(), size, offset, b)) return false;
     if (std::memcmp(left.data(), right.data(), n) != 0) return false;
     if (n < size) break;  // both were cut meanwhile
     offset += n;

@@ -107,7 +107,7 @@ void Scouts::look(Directory& directory, const Views& views) {
     for (Pair& pair : found.pairs) {
       const std::string path = directory.path + pair.name;
       if (stop_.stop_requested()) throw_error(errc::cancelled, "compare", quoted(path));
-      compare(path, pair, views);
+      if (!found.compared) compare(path, pair, views);
       if (pair.after && pair.after->metadata.is_directory() && is_carried(pair.after))
         pair.directory = std::make_shared<Directory>(Directory{path + '/', pair.before, *pair.after});
       else if (bytes < most_bytes_of_one)

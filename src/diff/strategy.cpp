@@ -1,5 +1,7 @@
 #include "diff/strategy.hpp"
 
+#include "diff/plain_trees.hpp"
+
 #include <algorithm>
 
 namespace strata::detail {
@@ -10,10 +12,6 @@ using Listing = std::vector<std::pair<std::string, Entry>>;
 
 bool have_one_name(const Entry& before, const Entry& after) {
   return before.metadata.links == 1 && after.metadata.links == 1;
-}
-
-bool same_file(const Seen& before, const Seen& after, const std::stop_token& stop) {
-  return same_attributes(before, after) && (!after.entry.metadata.is_file() || same_content(before, after, stop));
 }
 
 std::vector<Pair> joined(Listing before, Listing after) {
@@ -87,10 +85,12 @@ class UpperStrategy final : public Strategy {
 class TreesStrategy final : public Strategy {
  public:
   TreesStrategy(const MergedView& older, const MergedView& newer, bool trust_times, const std::stop_token& stop)
-      : trust_times_(trust_times), older_groups_(older, stop), newer_groups_(newer, stop) {}
+      : trust_times_(trust_times), stop_(stop), older_groups_(older, stop), newer_groups_(newer, stop) {}
 
   Candidates candidates(const Views& views, const std::string&, const Entry& before,
                         const Entry& after) const override {
+    if (views.before.is_plain() && views.after.is_plain())
+      return compare_plain(views, before, after, trust_times_, stop_);
     return {false, joined(views.before.list(before), views.after.list(after))};
   }
   bool same(const Seen& before, const Seen& after, const std::stop_token& stop) const override {
@@ -104,6 +104,7 @@ class TreesStrategy final : public Strategy {
 
  private:
   const bool trust_times_;
+  const std::stop_token stop_;
   LinkGroups older_groups_;
   LinkGroups newer_groups_;
 };

@@ -36,6 +36,7 @@ struct Pair {
 struct Candidates {
   bool opaque = false;  ///< nothing of the older directory is left: all of `pairs` is new
   std::vector<Pair> pairs = {};
+  bool compared = false;  ///< Pair::same is known, and of what is the same there is only what has to be looked into
 };
 
 /// Used by several threads at once, each with views of its own, but for same_names().

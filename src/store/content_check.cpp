@@ -12,14 +12,6 @@ namespace strata::detail {
 ContentCheck::ContentCheck(std::stop_token stop)
     : stop_(std::move(stop)), buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_size)) {}
 
-FileDescriptor ContentCheck::open(int dir, const std::string& name) {
-  constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
-  FileDescriptor fd(sys::openat(dir, name.c_str(), flags | O_NOATIME));
-  // Only the owner, or root, may leave the time of access alone.
-  if (!fd && errno == EPERM) fd.reset(sys::openat(dir, name.c_str(), flags));
-  return fd;
-}
-
 template <class See>
 bool ContentCheck::read(int fd, std::uint64_t from, std::uint64_t to, const std::string& path, See see) {
   while (from < to) {

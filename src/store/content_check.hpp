@@ -22,10 +22,6 @@ class ContentCheck {
   /// Whether a file has nothing but zeros from here to there. Holes cost nothing.
   bool is_blank(int fd, std::uint64_t from, std::uint64_t to, const std::string& path);
 
-  /// Opens a regular file for it, not to be followed, nor its time of access changed where that can be had; none: it
-  /// can't be opened, errno says why.
-  static FileDescriptor open(int dir, const std::string& name);
-
  private:
   /// Shows all bytes of a range to `see`, until it returns false or the file ends. False: not all was seen.
   template <class See>

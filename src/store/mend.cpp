@@ -143,7 +143,7 @@ class Mender {
       case TarType::file: {
         if (now->size != want.size) return false;
         if (want.size == 0) return true;
-        const FileDescriptor file = ContentCheck::open(place->parent.get(), place->name);
+        const FileDescriptor file = try_open_file(place->parent.get(), place->name.c_str());
         if (!file) return false;
         try {
           const ExpectedTree::Content* const content = expected_.content(first);

@@ -177,7 +177,7 @@ class TreeCheck {
     // Where it is only looked at too: attributes are cheaper to get from what is open.
     FileDescriptor file;
     if (want.type == TarType::file && want.link == none && (entry.type == DT_REG || entry.type == DT_UNKNOWN))
-      file = ContentCheck::open(dir, entry.name);
+      file = try_open_file(dir, entry.name.c_str());
     const int error = errno;
     const std::optional<Metadata> metadata = file ? stat_of(file.get(), path) : try_stat(dir, entry.name, path);
     if (!metadata) {  // then it has gone meanwhile
@@ -314,7 +314,7 @@ class TreeCheck {
       const ExpectedTree::Content& content = expected_.contents()[i];
       if (content.node != none) continue;
       const FileDescriptor file =
-          kept ? ContentCheck::open(kept.get(), std::to_string(content.ordinal)) : FileDescriptor();
+          kept ? try_open_file(kept.get(), std::to_string(content.ordinal).c_str()) : FileDescriptor();
       bool good = false;
       try {
         good = file && stat_of(file.get()).is_file() &&

@@ -186,6 +186,14 @@ FileDescriptor open_directory(const boost::filesystem::path& path) {
   return fd;
 }
 
+FileDescriptor try_open_file(int dir, const char* name) {
+  constexpr int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+  FileDescriptor fd(sys::openat(dir, name, flags | O_NOATIME));
+  // Only the owner, or root, may leave the time of access alone.
+  if (!fd && errno == EPERM) fd.reset(sys::openat(dir, name, flags));
+  return fd;
+}
+
 std::vector<DirectoryEntry> list_directory(int dir, std::string_view shown) {
   if (sys::lseek(dir, 0, SEEK_SET) < 0) throw_errno(errno, "list", quoted(shown));
   std::vector<DirectoryEntry> entries;

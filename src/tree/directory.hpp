@@ -49,6 +49,10 @@ FileDescriptor open_beneath(int dir, std::string_view path, int flags, std::stri
 /// Opens a directory by a path of the caller's own choice (symlinks in it are followed). Throws Error.
 FileDescriptor open_directory(const boost::filesystem::path& path);
 
+/// Opens a regular file to read it, not to be followed, nor its time of access changed where that can be had; none: it
+/// can't be opened, errno says why. What else is there is opened too, but not waited for.
+FileDescriptor try_open_file(int dir, const char* name);
+
 struct DirectoryEntry {
   std::string name;
   unsigned char type;  ///< DT_*; DT_UNKNOWN where the filesystem doesn't say

@@ -79,6 +79,8 @@ class MergedView {
   MergedView again() const;
 
   bool empty() const { return roots_.empty(); }
+  /// One directory as it is, in which nothing is a mark.
+  bool is_plain() const { return marks_ == Marks::none && layers() == 1; }
   std::size_t layers() const { return roots_.size(); }
   /// Descriptor of a stacked directory.
   int root_descriptor(std::size_t layer) const;
