@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <span>
 
 namespace strata::detail {
 namespace {
@@ -21,39 +23,32 @@ class Names {
   using Name = const dirent64*;
 
   void read(int dir, const std::string& shown) {
-    std::size_t size = 0;
-    for (;;) {
-      if (bytes_.size() - size < step) bytes_.resize(bytes_.size() + std::max(step, bytes_.size() / 4));
-      const ssize_t n = sys::getdents64(dir, bytes_.data() + size, bytes_.size() - size);
-      if (n < 0) throw_errno(errno, "list", quoted(shown));
-      if (n == 0) break;
-      size += static_cast<std::size_t>(n);
-    }
     names_.clear();
-    for (const char* at = bytes_.data(); at < bytes_.data() + size;) {
-      const auto* name = reinterpret_cast<Name>(at);
-      at += name->d_reclen;
-      if (std::strcmp(name->d_name, ".") != 0 && std::strcmp(name->d_name, "..") != 0) names_.push_back(name);
+    for (std::size_t block = 0;; ++block) {
+      if (block == blocks_.size()) blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_size));
+      const char* at = blocks_[block].get();
+      const ssize_t size = sys::getdents64(dir, blocks_[block].get(), block_size);
+      if (size < 0) throw_errno(errno, "list", quoted(shown));
+      if (size == 0) return;
+      for (const char* const end = at + size; at < end;) {
+        const auto* name = reinterpret_cast<Name>(at);
+        at += name->d_reclen;
+        const std::string_view text = name->d_name;
+        if (text != "." && text != "..") names_.push_back(name);
+      }
     }
   }
-  void sort() {
-    std::sort(names_.begin(), names_.end(), [](Name a, Name b) { return std::strcmp(a->d_name, b->d_name) < 0; });
-  }
-  bool has_same_order(const Names& other) const {
-    return std::equal(names_.begin(), names_.end(), other.names_.begin(), other.names_.end(),
-                      [](Name a, Name b) { return std::strcmp(a->d_name, b->d_name) == 0; });
-  }
-  /// In order, and after the last: nullptr.
-  Name at(std::size_t index) const { return index < names_.size() ? names_[index] : nullptr; }
+  std::span<const Name> all() const { return names_; }
   /// What a large directory took isn't kept for the small ones after it.
-  void forget() {
-    if (bytes_.size() > most_kept) *this = {};
+  void clear() {
+    names_.clear();
+    if (blocks_.size() > most_kept) *this = {};
   }
 
  private:
-  static constexpr std::size_t step = 1 << 15;
-  static constexpr std::size_t most_kept = 1 << 18;
-  std::vector<char> bytes_;
+  static constexpr std::size_t block_size = 1 << 15;
+  static constexpr std::size_t most_kept = 8;
+  std::vector<std::unique_ptr<char[]>> blocks_;
   std::vector<Name> names_;
 };
 
@@ -65,16 +60,13 @@ class Side {
   Side(const MergedView& view, const Entry& directory, Names& names)
       : view_(view), directory_(directory.top().path), shown_(view.shown(directory)), names_(names) {
     dir_ = try_open_beneath(view.root_descriptor(0), directory_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, shown_);
-    if (dir_)
-      names_.read(dir_.get(), shown_);
-    else
-      names_ = {};  // it has gone meanwhile
+    if (dir_) names_.read(dir_.get(), shown_);  // else it has gone meanwhile
   }
-  ~Side() { names_.forget(); }
+  ~Side() { names_.clear(); }
   Side(const Side&) = delete;
   Side& operator=(const Side&) = delete;
 
-  Names& names() const { return names_; }
+  std::span<const Name> names() const { return names_.all(); }
   FileDescriptor open(Name name) const { return try_open_file(dir_.get(), name->d_name); }
   std::optional<Metadata> look_at(Name name) const { return try_stat(dir_.get(), name->d_name, shown_); }
   std::vector<std::string> list_xattrs(Name name) const {
@@ -112,27 +104,66 @@ class PlainComparison {
       : before_(before), after_(after), trust_times_(trust_times), stop_(stop) {}
 
   std::vector<Pair> run() {
-    // Copies are listed in the same order by most filesystems: nothing has to be sorted then but what differs.
-    const bool sorted = !before_.names().has_same_order(after_.names());
-    if (sorted) {
-      before_.names().sort();
-      after_.names().sort();
-    }
-    for (std::size_t b = 0, a = 0;;) {
-      const Name before = before_.names().at(b), after = after_.names().at(a);
-      if (!before && !after) break;
-      const int order = !before ? 1 : !after ? -1 : sorted ? std::strcmp(before->d_name, after->d_name) : 0;
+    align(before_.names(), after_.names());
+    sort(only_before_);
+    sort(only_after_);
+    for (auto b = only_before_.begin(), a = only_after_.begin(); b != only_before_.end() || a != only_after_.end();) {
+      const int order = b == only_before_.end()  ? 1
+                        : a == only_after_.end() ? -1
+                                                 : std::strcmp((*b)->d_name, (*a)->d_name);
+      if (order == 0)
+        compare(*b, *a);
+      else
+        look_at(order < 0 ? *b : nullptr, order < 0 ? nullptr : *a);
       if (order <= 0) ++b;
       if (order >= 0) ++a;
-      if (order != 0 || !are_same_files(before, after))
-        look_at(order <= 0 ? before : nullptr, order >= 0 ? after : nullptr);
     }
-    if (!sorted)
-      std::sort(pairs_.begin(), pairs_.end(), [](const Pair& x, const Pair& y) { return x.name < y.name; });
+    std::sort(pairs_.begin(), pairs_.end(), [](const Pair& x, const Pair& y) { return x.name < y.name; });
     return std::move(pairs_);
   }
 
  private:
+  /// Compares what is found at the same place of both lists, or near it: most filesystems list the names of a copy in the
+  /// same order, so that no more has to be sorted than what is left.
+  void align(std::span<const Name> before, std::span<const Name> after) {
+    static constexpr std::size_t near = 4;
+    const auto distance = [](std::span<const Name> names, Name wanted) {
+      std::size_t at = 0;
+      while (at < std::min(near, names.size()) && std::strcmp(names[at]->d_name, wanted->d_name) != 0) ++at;
+      return at < names.size() ? at : near;
+    };
+    while (!before.empty() && !after.empty()) {
+      const std::size_t a = distance(after, before.front()), b = a == 0 ? 0 : distance(before, after.front());
+      if (a == near && b == near) {
+        pass_over(before, 1, only_before_);
+        pass_over(after, 1, only_after_);
+        continue;
+      }
+      if (a <= b)
+        pass_over(after, a, only_after_);
+      else
+        pass_over(before, b, only_before_);
+      compare(before.front(), after.front());
+      before = before.subspan(1);
+      after = after.subspan(1);
+    }
+    pass_over(before, before.size(), only_before_);
+    pass_over(after, after.size(), only_after_);
+  }
+
+  static void pass_over(std::span<const Name>& names, std::size_t count, std::vector<Name>& left) {
+    left.insert(left.end(), names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count));
+    names = names.subspan(count);
+  }
+
+  static void sort(std::vector<Name>& names) {
+    std::sort(names.begin(), names.end(), [](Name a, Name b) { return std::strcmp(a->d_name, b->d_name) < 0; });
+  }
+
+  void compare(Name before, Name after) {
+    if (!are_same_files(before, after)) look_at(before, after);
+  }
+
   /// Compares two files by what is open, which takes the fewest calls. False: they differ, or are no files, or have to
   /// be looked at by name.
   bool are_same_files(Name before, Name after) const {
@@ -186,6 +217,7 @@ class PlainComparison {
   const Side& after_;
   const bool trust_times_;
   const std::stop_token& stop_;
+  std::vector<Name> only_before_, only_after_;  // or in another order
   std::vector<Pair> pairs_;
 };
 

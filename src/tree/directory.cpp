@@ -100,7 +100,12 @@ bool has_no_xattrs(int error) { return error == EOPNOTSUPP || error == ENOSYS; }
 /// Returns -1 and errno, or the size.
 template <class Get>
 ssize_t get_whole(std::string& value, Get get) {
-  value.resize(256);
+  // Most are short, or nothing: no memory is needed for those.
+  char first[256];
+  const ssize_t all = get(first, sizeof first);
+  if (all >= 0) return value.assign(first, static_cast<std::size_t>(all)), all;
+  if (errno != ERANGE) return -1;
+  value.resize(4 * sizeof first);
   for (;;) {
     const ssize_t size = get(value.data(), value.size());
     if (size >= 0) return value.resize(static_cast<std::size_t>(size)), size;
@@ -213,9 +218,9 @@ std::vector<DirectoryEntry> list_directory(int dir, std::string_view shown) {
   return entries;
 }
 
-std::optional<Metadata> try_stat(int dir, const std::string& name, std::string_view shown) {
+std::optional<Metadata> try_stat(int dir, const char* name, std::string_view shown) {
   struct stat st {};
-  if (sys::fstatat(dir, name.c_str(), st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0) return metadata_of(st);
+  if (sys::fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) == 0) return metadata_of(st);
   if (const int error = errno; error != ENOENT && error != ENOTDIR && error != ENAMETOOLONG)
     throw_errno(error, "look at", quoted(shown_path(shown, name)));
   return std::nullopt;

@@ -62,7 +62,10 @@ struct DirectoryEntry {
 std::vector<DirectoryEntry> list_directory(int dir, std::string_view shown = {});
 
 /// stat of an entry of a directory, its last component not followed; nullopt where it isn't there.
-std::optional<Metadata> try_stat(int dir, const std::string& name, std::string_view shown = {});
+std::optional<Metadata> try_stat(int dir, const char* name, std::string_view shown = {});
+inline std::optional<Metadata> try_stat(int dir, const std::string& name, std::string_view shown = {}) {
+  return try_stat(dir, name.c_str(), shown);
+}
 Metadata stat_of(int fd, std::string_view shown = {});
 
 std::string read_link(int dir, const std::string& name, std::string_view shown = {});
