@@ -3,13 +3,10 @@
 #include <strata/error.hpp>
 
 #include "diff/compare.hpp"
-#include "tree/sys_directory.hpp"
-
-#include <dirent.h>
+#include "tree/raw_names.hpp"
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <span>
 
 namespace strata::detail {
@@ -17,47 +14,12 @@ namespace {
 
 using Entry = MergedView::Entry;
 
-/// The names of a directory as the kernel gave them. Used again and again.
-class Names {
- public:
-  using Name = const dirent64*;
-
-  void read(int dir, const std::string& shown) {
-    names_.clear();
-    for (std::size_t block = 0;; ++block) {
-      if (block == blocks_.size()) blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_size));
-      const char* at = blocks_[block].get();
-      const ssize_t size = sys::getdents64(dir, blocks_[block].get(), block_size);
-      if (size < 0) throw_errno(errno, "list", quoted(shown));
-      if (size == 0) return;
-      for (const char* const end = at + size; at < end;) {
-        const auto* name = reinterpret_cast<Name>(at);
-        at += name->d_reclen;
-        const std::string_view text = name->d_name;
-        if (text != "." && text != "..") names_.push_back(name);
-      }
-    }
-  }
-  std::span<const Name> all() const { return names_; }
-  /// What a large directory took isn't kept for the small ones after it.
-  void clear() {
-    names_.clear();
-    if (blocks_.size() > most_kept) *this = {};
-  }
-
- private:
-  static constexpr std::size_t block_size = 1 << 15;
-  static constexpr std::size_t most_kept = 8;
-  std::vector<std::unique_ptr<char[]>> blocks_;
-  std::vector<Name> names_;
-};
-
 /// A directory of one of the two trees.
 class Side {
  public:
-  using Name = Names::Name;
+  using Name = RawNames::Name;
 
-  Side(const MergedView& view, const Entry& directory, Names& names)
+  Side(const MergedView& view, const Entry& directory, RawNames& names)
       : view_(view), directory_(directory.top().path), shown_(view.shown(directory)), names_(names) {
     dir_ = try_open_beneath(view.root_descriptor(0), directory_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, shown_);
     if (dir_) names_.read(dir_.get(), shown_);  // else it has gone meanwhile
@@ -92,13 +54,13 @@ class Side {
   const MergedView& view_;
   const std::string& directory_;
   const std::string shown_;
-  Names& names_;
+  RawNames& names_;
   FileDescriptor dir_;
 };
 
 class PlainComparison {
  public:
-  using Name = Names::Name;
+  using Name = RawNames::Name;
 
   PlainComparison(const Side& before, const Side& after, bool trust_times, const std::stop_token& stop)
       : before_(before), after_(after), trust_times_(trust_times), stop_(stop) {}
@@ -225,7 +187,7 @@ class PlainComparison {
 
 Candidates compare_plain(const Views& views, const Entry& before, const Entry& after, bool trust_times,
                          const std::stop_token& stop) {
-  thread_local Names older, newer;
+  thread_local RawNames older, newer;
   const Side b(views.before, before, older), a(views.after, after, newer);
   return {.pairs = PlainComparison(b, a, trust_times, stop).run(), .compared = true};
 }

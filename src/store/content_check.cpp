@@ -5,7 +5,10 @@
 
 #include "sys.hpp"
 
+#include <xxhash.h>
+
 #include <algorithm>
+#include <cstring>
 
 namespace strata::detail {
 
@@ -27,6 +30,7 @@ bool ContentCheck::read(int fd, std::uint64_t from, std::uint64_t to, const std:
 
 bool ContentCheck::matches(int fd, std::uint64_t size, const std::vector<SparseExtent>& extents,
                            const ContentChecksum& checksum, const std::string& path) {
+  if (extents.empty() && size <= buffer_.size()) return matches(fd, static_cast<std::size_t>(size), checksum, path);
   Xxh3 hash;
   const auto digest = [&](std::span<const std::byte> bytes) {
     hash.update(bytes);
@@ -46,6 +50,20 @@ bool ContentCheck::matches(int fd, std::uint64_t size, const std::vector<SparseE
   std::byte found[Xxh3::digest_size];
   hash.finish(found);
   return std::ranges::equal(std::span(found).first(checksum.size()), checksum);
+}
+
+bool ContentCheck::matches(int fd, std::size_t size, const ContentChecksum& checksum, const std::string& path) {
+  std::size_t filled = 0;
+  while (filled < size) {
+    if (stop_.stop_requested()) throw_error(errc::cancelled, "read", quoted(path));
+    const ssize_t n = sys::pread(fd, buffer_.data() + filled, size - filled, static_cast<off_t>(filled));
+    if (n < 0) throw_errno(errno, "read", quoted(path));
+    if (n == 0) return false;
+    filled += static_cast<std::size_t>(n);
+  }
+  XXH128_canonical_t found;
+  XXH128_canonicalFromHash(&found, XXH3_128bits(buffer_.data(), size));
+  return std::memcmp(found.digest, checksum.data(), checksum.size()) == 0;
 }
 
 bool ContentCheck::is_blank(int fd, std::uint64_t from, std::uint64_t to, const std::string& path) {

@@ -27,6 +27,10 @@ class ContentCheck {
   template <class See>
   bool read(int fd, std::uint64_t from, std::uint64_t to, const std::string& path, See see);
 
+  /// All of a file that the buffer has room for: without the state that pieces need, which is most of the work on a
+  /// small one.
+  bool matches(int fd, std::size_t size, const ContentChecksum& checksum, const std::string& path);
+
   std::stop_token stop_;
   static constexpr std::size_t buffer_size = 256U << 10;
   std::unique_ptr<std::byte[]> buffer_;  // not zeroed: small layers touch little of it

@@ -62,6 +62,13 @@ class ExpectedTree {
   /// none: nothing is expected there, nor beneath.
   Id find(std::string_view path) const;
   Id child(Id directory, std::string_view name) const { return index_.child(directory, name); }
+  /// The same, for one name after another in the order of the tar, most of them: `before` is the one before.
+  Id child(Id directory, std::string_view name, Id before) const {
+    const Id next = before + 1;
+    const bool is_next = next < index_.size() && index_[next].parent == directory && !index_[next].unreachable &&
+                         index_.is_called(next, name);
+    return is_next ? next : index_.child(directory, name);
+  }
   /// The first name of the file that this is a name of.
   Id first_name(Id id) const { return nodes_[id].link == none ? id : nodes_[id].link; }
 

@@ -6,6 +6,7 @@
 #include "store/content_check.hpp"
 #include "tree/directory.hpp"
 #include "tree/file_type.hpp"
+#include "tree/raw_names.hpp"
 
 #include <dirent.h>
 
@@ -16,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <system_error>
 #include <thread>
 #include <tuple>
@@ -76,11 +78,17 @@ class TreeCheck {
   }
 
  private:
+  /// What each of the threads has for itself.
+  struct Worker {
+    ContentCheck check;
+    RawNames names;
+  };
+
   /// What each of the threads does: one directory after another.
   void work() {
-    std::optional<ContentCheck> check;
+    std::optional<Worker> worker;
     try {
-      check.emplace(control_.stop);
+      worker.emplace(Worker{ContentCheck(control_.stop), {}});
     } catch (...) {
       const std::lock_guard hold(mutex_);
       if (!failure_) failure_ = std::current_exception();
@@ -97,7 +105,7 @@ class TreeCheck {
       hold.unlock();
       std::exception_ptr failure;
       try {
-        look_through(id, *check);
+        look_through(id, *worker);
       } catch (...) {
         failure = std::current_exception();
       }
@@ -108,11 +116,11 @@ class TreeCheck {
     }
   }
 
-  void look_through(Id id, ContentCheck& check) {
+  void look_through(Id id, Worker& worker) {
     if (control_.stop.stop_requested()) throw_error(errc::cancelled, "verify", "the layer");
     const std::string path = expected_.path(id);
     try {
-      list(id, path, check);
+      list(id, path, worker);
     } catch (const Error& error) {
       if (error.code() == errc::cancelled || is_shortage(error.code())) throw;
       found(Kind::unreadable, path, error.what(), id);
@@ -121,7 +129,7 @@ class TreeCheck {
     }
   }
 
-  void list(Id id, const std::string& path, ContentCheck& check) {
+  void list(Id id, const std::string& path, Worker& worker) {
     FileDescriptor dir(try_open(path, O_RDONLY | O_DIRECTORY));
     const int error = errno;
     const FileDescriptor place = dir ? FileDescriptor() : open_beneath(fs_.get(), path, O_PATH | O_DIRECTORY, path);
@@ -129,24 +137,31 @@ class TreeCheck {
     if (expected_[id].there || expected_[id].opaque) compare(id, path, stat_of(fd, path), read_xattrs(fd, "", path));
     if (expected_.is_closed(id)) return;
     if (!dir) throw_errno(error, "look through", quoted(path));
-    std::vector<DirectoryEntry> entries = list_directory(fd, path);
-    // As far as a disk has an order, it is this one.
-    std::ranges::sort(entries, {}, &DirectoryEntry::inode);
+    worker.names.read(fd, path);
+    const std::span<RawNames::Name> entries = worker.names.all();
+    // As far as a disk has an order, it is this one; and, most of the time, that in which the tar has them.
+    std::ranges::sort(entries, {}, [](RawNames::Name entry) { return entry->d_ino; });
+    std::string at = path.empty() ? path : path + '/';
+    const std::size_t directory_size = at.size();
+    Id child = id;
     std::vector<Id> below;
     std::uint64_t bytes = 0;
-    for (const DirectoryEntry& entry : entries) {
-      const Id child = expected_.child(id, entry.name);
+    for (const RawNames::Name entry : entries) {
+      at.resize(directory_size);
+      at += entry->d_name;
+      child = expected_.child(id, entry->d_name, child);
       if (child == none || !expected_[child].there) {
-        found(Kind::added, shown_path(path, entry.name), "no entry of the layer has put it there", none);
+        found(Kind::added, at, "no entry of the layer has put it there", none);
         continue;
       }
       seen_[child] = 1;
-      if (expected_[child].type == TarType::directory && entry.type == DT_DIR)
+      if (expected_[child].type == TarType::directory && entry->d_type == DT_DIR)
         below.push_back(child);
       else
-        bytes += look_at(fd, entry, child, shown_path(path, entry.name), check, below);
+        bytes += look_at(fd, entry, child, at, worker.check, below);
     }
     tell(entries.size(), bytes, below);
+    worker.names.clear();
   }
 
   FileDescriptor try_open(const std::string& path, int flags) const {
@@ -170,16 +185,16 @@ class TreeCheck {
   }
 
   /// What isn't a directory where one is expected. Returns how many bytes were read.
-  std::uint64_t look_at(int dir, const DirectoryEntry& entry, Id id, const std::string& path, ContentCheck& check,
+  std::uint64_t look_at(int dir, RawNames::Name entry, Id id, const std::string& path, ContentCheck& check,
                         std::vector<Id>& below) {
     const ExpectedTree::Node& want = expected_[id];
     const bool reads = reads_ && want.type == TarType::file && want.link == none && want.size != 0;
     // Where it is only looked at too: attributes are cheaper to get from what is open.
     FileDescriptor file;
-    if (want.type == TarType::file && want.link == none && (entry.type == DT_REG || entry.type == DT_UNKNOWN))
-      file = try_open_file(dir, entry.name.c_str());
+    if (want.type == TarType::file && want.link == none && (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN))
+      file = try_open_file(dir, entry->d_name);
     const int error = errno;
-    const std::optional<Metadata> metadata = file ? stat_of(file.get(), path) : try_stat(dir, entry.name, path);
+    const std::optional<Metadata> metadata = file ? stat_of(file.get(), path) : try_stat(dir, entry->d_name, path);
     if (!metadata) {  // then it has gone meanwhile
       seen_[id] = 0;
       return 0;
@@ -195,8 +210,8 @@ class TreeCheck {
     }
     if (!compare(id, path, *metadata, {}, false)) return 0;
     if (!want.whiteout)
-      compare_xattrs(id, path, file ? read_xattrs(file.get(), "", path) : read_xattrs(dir, entry.name, path));
-    if (want.type == TarType::symlink && read_link(dir, entry.name, path) != expected_.link_target(id))
+      compare_xattrs(id, path, file ? read_xattrs(file.get(), "", path) : read_xattrs(dir, entry->d_name, path));
+    if (want.type == TarType::symlink && read_link(dir, entry->d_name, path) != expected_.link_target(id))
       found(Kind::target, path, "its target has changed", id);
     if (!reads || metadata->size != want.size) return 0;
     if (!file) {

@@ -65,6 +65,9 @@ class LayerIndex {
   Node& operator[](Id id) { return nodes_[id]; }
   const Node& operator[](Id id) const { return nodes_[id]; }
   std::string name(Id id) const { return std::string(names_, nodes_[id].name_offset, nodes_[id].name_size); }
+  bool is_called(Id id, std::string_view name) const {
+    return std::string_view(names_).substr(nodes_[id].name_offset, nodes_[id].name_size) == name;
+  }
   /// Of the root: "".
   std::string path(Id id) const;
   Id child(Id parent, std::string_view name) const;
