@@ -10,7 +10,7 @@
 
 namespace strata::detail {
 
-LayerIndex::LayerIndex() : table_(1024, none) {
+LayerIndex::LayerIndex() : table_(1024) {
   // Seeded, so that nobody can choose names that collide.
   std::random_device random;
   seed_ = std::uint64_t{random()} << 32 | random();
@@ -18,23 +18,28 @@ LayerIndex::LayerIndex() : table_(1024, none) {
   nodes_[root].kind = Kind::implied;
 }
 
-std::uint64_t LayerIndex::hash(Id parent, std::string_view name) const {
-  return XXH3_64bits_withSeed(name.data(), name.size(), seed_ ^ (parent * 0x9e3779b97f4a7c15U));
+std::uint32_t LayerIndex::hash(Id parent, std::string_view name) const {
+  return static_cast<std::uint32_t>(
+      XXH3_64bits_withSeed(name.data(), name.size(), seed_ ^ (parent * 0x9e3779b97f4a7c15U)));
 }
 
 LayerIndex::Id LayerIndex::child(Id parent, std::string_view name) const {
+  return find(parent, name, hash(parent, name));
+}
+
+LayerIndex::Id LayerIndex::find(Id parent, std::string_view name, std::uint32_t hash) const {
   const std::size_t mask = table_.size() - 1;
-  for (std::size_t slot = hash(parent, name) & mask; table_[slot] != none; slot = (slot + 1) & mask) {
-    const Node& node = nodes_[table_[slot]];
-    if (node.parent == parent && !node.unreachable &&
-        std::string_view(names_).substr(node.name_offset, node.name_size) == name)
-      return table_[slot];
+  for (std::size_t at = hash & mask; table_[at].id != none; at = (at + 1) & mask) {
+    if (table_[at].hash != hash) continue;
+    const Node& node = nodes_[table_[at].id];
+    if (node.parent == parent && !node.unreachable && is_called(table_[at].id, name)) return table_[at].id;
   }
   return none;
 }
 
 LayerIndex::Id LayerIndex::get(Id parent, std::string_view name) {
-  if (const Id found = child(parent, name); found != none) return found;
+  const std::uint32_t hash = this->hash(parent, name);
+  if (const Id found = find(parent, name, hash); found != none) return found;
   if (nodes_.size() >= none - 1 || names_.size() + name.size() > ~std::uint32_t{0})
     throw_error(errc::limit_exceeded, "read the layer", quoted(name), "it has more names than a layer can have");
   if (budget_ != nullptr && nodes_.size() > budget_->entries) {  // the root is one of them
@@ -47,11 +52,11 @@ LayerIndex::Id LayerIndex::get(Id parent, std::string_view name) {
   node.name_offset = static_cast<std::uint32_t>(names_.size());
   node.name_size = static_cast<std::uint8_t>(name.size());
   names_ += name;
-  link(id, parent);
+  link(id, parent, hash);
   return id;
 }
 
-void LayerIndex::link(Id id, Id parent) {
+void LayerIndex::link(Id id, Id parent, std::uint32_t hash) {
   Node& node = nodes_[id];
   node.parent = parent;
   node.next_sibling = nodes_[parent].first_child;
@@ -59,11 +64,15 @@ void LayerIndex::link(Id id, Id parent) {
   if (node.next_sibling != none) nodes_[node.next_sibling].previous_sibling = id;
   nodes_[parent].first_child = id;
   if ((used_ + 1) * 10 > table_.size() * 7) grow();
-  const std::size_t mask = table_.size() - 1;
-  std::size_t slot = hash(parent, std::string_view(names_).substr(node.name_offset, node.name_size)) & mask;
-  while (table_[slot] != none) slot = (slot + 1) & mask;
-  table_[slot] = id;
+  put({id, hash});
   ++used_;
+}
+
+void LayerIndex::put(Slot slot) {
+  const std::size_t mask = table_.size() - 1;
+  std::size_t at = slot.hash & mask;
+  while (table_[at].id != none) at = (at + 1) & mask;
+  table_[at] = slot;
 }
 
 void LayerIndex::unlink(Id id) {
@@ -74,18 +83,10 @@ void LayerIndex::unlink(Id id) {
 }
 
 void LayerIndex::grow() {
-  std::vector<Id> table(table_.size() * 2, none);
-  const std::size_t mask = table.size() - 1;
-  used_ = 0;
-  for (const Id id : table_) {
-    if (id == none || nodes_[id].unreachable) continue;
-    const Node& node = nodes_[id];
-    std::size_t slot = hash(node.parent, std::string_view(names_).substr(node.name_offset, node.name_size)) & mask;
-    while (table[slot] != none) slot = (slot + 1) & mask;
-    table[slot] = id;
-    ++used_;
-  }
-  table_ = std::move(table);
+  std::vector<Slot> table(table_.size() * 2);
+  table_.swap(table);
+  for (const Slot& slot : table)
+    if (slot.id != none) put(slot);
 }
 
 std::string LayerIndex::path(Id id) const {
@@ -112,9 +113,8 @@ void LayerIndex::detach(Id id) {
 
 void LayerIndex::move(Id id, Id new_parent) {
   unlink(id);
-  // The old slot in the table stays with this id and now hashes elsewhere; child() compares the parent, so it matches
-  // nothing there.
-  link(id, new_parent);
+  // The old slot in the table stays with this id: child() compares the parent, so it matches nothing there.
+  link(id, new_parent, hash(new_parent, std::string_view(names_).substr(nodes_[id].name_offset, nodes_[id].name_size)));
 }
 
 }  // namespace strata::detail

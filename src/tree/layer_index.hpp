@@ -14,7 +14,7 @@
 
 namespace strata::detail {
 
-/// Some 45 bytes and the name for each name of the layer. Not thread safe.
+/// Some 60 bytes and the name for each name of the layer. Not thread safe.
 class LayerIndex {
  public:
   using Id = std::uint32_t;
@@ -59,7 +59,7 @@ class LayerIndex {
   void limit(const Budget* budget) { budget_ = budget; }
   /// Bytes that it takes.
   std::uint64_t memory() const {
-    return nodes_.capacity() * sizeof(Node) + names_.capacity() + table_.capacity() * sizeof(Id);
+    return nodes_.capacity() * sizeof(Node) + names_.capacity() + table_.capacity() * sizeof(Slot);
   }
 
   Node& operator[](Id id) { return nodes_[id]; }
@@ -90,14 +90,22 @@ class LayerIndex {
   std::size_t size() const { return nodes_.size(); }
 
  private:
-  std::uint64_t hash(Id parent, std::string_view name) const;
-  void link(Id id, Id parent);
+  /// Of the table. With a part of the hash, no node has to be looked at but the one that is meant.
+  struct Slot {
+    Id id = none;
+    std::uint32_t hash = 0;
+  };
+
+  std::uint32_t hash(Id parent, std::string_view name) const;
+  Id find(Id parent, std::string_view name, std::uint32_t hash) const;
+  void link(Id id, Id parent, std::uint32_t hash);
+  void put(Slot slot);
   void unlink(Id id);
   void grow();
 
   std::vector<Node> nodes_;
   std::string names_;
-  std::vector<Id> table_;  // open addressing over (parent, name); a detached node keeps its slot, and matches nothing
+  std::vector<Slot> table_;  // open addressing over (parent, name); a detached node keeps its slot, and matches nothing
   std::size_t used_ = 0;
   std::uint64_t seed_ = 0;
   const Budget* budget_ = nullptr;  ///< of names that may still be made
