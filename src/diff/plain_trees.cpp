@@ -85,8 +85,8 @@ class PlainComparison {
   }
 
  private:
-  /// Compares what is found at the same place of both lists, or near it: most filesystems list the names of a copy in the
-  /// same order, so that no more has to be sorted than what is left.
+  /// Compares what is found at the same place of both lists, or near it: most filesystems list the names of a copy in
+  /// the same order, so that no more has to be sorted than what is left.
   void align(std::span<const Name> before, std::span<const Name> after) {
     static constexpr std::size_t near = 4;
     const auto distance = [](std::span<const Name> names, Name wanted) {
@@ -133,7 +133,8 @@ class PlainComparison {
     if (trust_times_ || before->d_type != DT_REG || after->d_type != DT_REG || before->d_ino == after->d_ino)
       return false;
     const FileDescriptor b = before_.open(before), a = after_.open(after);
-    struct stat x {}, y {};
+    struct stat x {
+    }, y{};
     if (!b || !a || sys::fstat(b.get(), x) != 0 || sys::fstat(a.get(), y) != 0) return false;
     const Metadata p = metadata_of(x), q = metadata_of(y);
     return p.is_file() && p.links == 1 && q.links == 1 && same_metadata(p, q) &&

@@ -1,5 +1,5 @@
-// Comparing two directories as they are, without anything merged. Of a hundred thousand names hardly any differs, so that
-// nothing is made of a name before it is known to: no path, no entry, no memory of its own.
+// Comparing two directories as they are, without anything merged. Of a hundred thousand names hardly any differs, so
+// that nothing is made of a name before it is known to: no path, no entry, no memory of its own.
 #pragma once
 
 #include "diff/strategy.hpp"
