@@ -73,6 +73,15 @@ concept Compression = std::copyable<C> && requires(const C c, std::span<const st
 /// | `b.reads(form)`   | bool; whether it reads whiteouts written in this form; it is never given another           |
 /// | `b.mount(plan)`   | MountResult; the plan is mounted at plan.target when it returns, or it throws and is not   |
 /// | `b.unmount(path)` | takes down the mount at path; throws Error with errc::in_use while it is busy              |
+///
+/// and, where it has them:
+///
+/// | expression        | type and meaning                                                                           |
+/// |-------------------|--------------------------------------------------------------------------------------------|
+/// | `B::max_layers`   | std::size_t; how many lowers it takes; as many as there are, where it doesn't say          |
+/// | `B::whole`        | bool; it is no union: it makes plan.upper, which isn't there before, a directory of all    |
+/// |                   | that the lowers show, and what is changed is changed in it. plan.target may be plan.upper: |
+/// |                   | then nothing is mounted                                                                    |
 template <class B>
 concept MountBackend = std::movable<B> &&
     requires(const B b, const MountPlan& plan, UnionForm form, std::string_view path) {

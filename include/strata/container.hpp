@@ -12,13 +12,15 @@
 namespace strata {
 
 /// A value; the directories are the truth. A container that can be written has upper() and work(); a read-only one has
-/// `root` in their place, an empty directory that gives the merged root its attributes.
+/// `root` in their place, an empty directory that gives the merged root its attributes. A whole one has all three, and
+/// is what upper() holds once that is there; until then nothing was ever changed in it.
 struct Container {
   std::string name;  ///< [A-Za-z0-9][A-Za-z0-9_.-]*, at most 200 bytes
   Digest layer;      ///< top of the chain
   bool read_only = false;
   std::string created;                ///< RFC 3339, UTC
   std::string backend;                ///< "overlay"
+  bool whole = false;                 ///< upper() holds all that the container shows, not only what was changed
   OverlayOptions options;             ///< as asked for
   boost::filesystem::path directory;  ///< ROOT/containers/NAME
   boost::filesystem::path target;     ///< where it is, or was last, mounted

@@ -2,6 +2,7 @@
 // combination that the kernel would refuse (or, worse, quietly change) is refused here by the options' names.
 #pragma once
 
+#include <strata/digest.hpp>
 #include <strata/export.hpp>
 #include <strata/whiteout.hpp>
 
@@ -44,10 +45,16 @@ struct STRATA_API OverlayOptions {
 /// What to mount where. Paths are bytes: any of them may hold ':', ',', '\\', spaces and newlines.
 struct STRATA_API MountPlan {
   std::vector<boost::filesystem::path> lowers;  ///< directories, topmost first
-  boost::filesystem::path upper;                ///< empty: read-only
-  boost::filesystem::path work;                 ///< with `upper`: an empty directory on the same mount
-  boost::filesystem::path target;               ///< an existing directory
+  /// What names each lower with all that is below it, as far as they have names: the chain ids of a store's layers,
+  /// topmost first, and as many of the last lowers. What a backend keeps of a chain goes by them.
+  std::vector<Digest> chain;
+  /// Where a backend may keep what it has made of lowers, in a directory of its own; empty: nowhere.
+  boost::filesystem::path kept;
+  boost::filesystem::path upper;   ///< empty: read-only
+  boost::filesystem::path work;    ///< with `upper`: an empty directory on the same mount
+  boost::filesystem::path target;  ///< an existing directory
   bool read_only = false;
+  bool durable = false;  ///< what a backend writes by itself is on the disk before it counts
   UnionForm form = UnionForm::overlay_trusted;
   OverlayOptions options;
   std::string source = "strata";  ///< what the mount table shows as the source
@@ -72,6 +79,7 @@ struct MountResult {
 /// A mounted filesystem, from the kernel's own table.
 struct MountedEntry {
   std::uint64_t id = 0;
+  std::string root;  ///< the directory of its filesystem that it shows, "/" mostly
   boost::filesystem::path target;
   std::string type;  ///< "overlay"
   std::string source;

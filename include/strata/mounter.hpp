@@ -26,11 +26,13 @@ namespace strata {
 
 struct MountOptions {
   bool read_only = false;
-  boost::filesystem::path target = {};  ///< an existing directory; empty: ROOT/mounts/NAME
+  /// An existing directory. Empty: ROOT/mounts/NAME; of a backend that is no union the directory that it makes, where
+  /// that is to be written: then nothing is mounted.
+  boost::filesystem::path target = {};
   OverlayOptions overlay = {};
 };
 
-/// A container and whether it is mounted.
+/// A container and whether it is mounted. (One that is used where it is has no mount.)
 struct ContainerState {
   Container container;
   std::optional<MountedEntry> mounted;
@@ -39,12 +41,31 @@ struct ContainerState {
 namespace detail {
 /// A backend without its type, for compiled code.
 struct BackendPolicy {
+  template <MountBackend Backend>
+  static BackendPolicy of(Backend backend);
+
   std::string name;
   std::size_t max_layers;
+  bool whole;
   std::function<bool(UnionForm)> reads;
   std::function<MountResult(const MountPlan&)> mount;
   std::function<void(std::string_view)> unmount;
 };
+
+template <MountBackend Backend>
+BackendPolicy BackendPolicy::of(Backend model) {
+  std::size_t max_layers = std::numeric_limits<std::size_t>::max();
+  if constexpr (requires { Backend::max_layers; }) max_layers = Backend::max_layers;
+  bool whole = false;
+  if constexpr (requires { Backend::whole; }) whole = Backend::whole;
+  const auto backend = std::make_shared<Backend>(std::move(model));
+  return {std::string(Backend::name),
+          max_layers,
+          whole,
+          [backend](UnionForm form) { return backend->reads(form); },
+          [backend](const MountPlan& plan) { return backend->mount(plan); },
+          [backend](std::string_view target) { backend->unmount(target); }};
+}
 }  // namespace detail
 
 /// A mounted container. Owns the mount: unless keep() or unmount() was called, the destructor unmounts (lazily where it
@@ -59,6 +80,9 @@ class STRATA_API MountedRoot {
   const boost::filesystem::path& path() const noexcept { return container_.target; }
   const Container& container() const noexcept { return container_; }
   operator const Container&() const noexcept { return container_; }
+  /// Whether what is mounted can be looked at. Not so once the program that serves it, of a backend that has one, has
+  /// died: then it is to be unmounted and mounted again.
+  bool works() const noexcept;
   /// How the mount was made.
   const MountResult& result() const noexcept { return result_; }
 
@@ -110,20 +134,7 @@ template <MountBackend Backend = KernelOverlay>
 class Mounter : public MounterBase {
  public:
   explicit Mounter(const LayerStoreBase& store, Backend backend = {})
-      : MounterBase(store, policy(std::make_shared<Backend>(std::move(backend)))) {}
-
- private:
-  static constexpr std::size_t max_layers() {
-    if constexpr (requires { Backend::max_layers; })
-      return Backend::max_layers;
-    else
-      return std::numeric_limits<std::size_t>::max();
-  }
-  static detail::BackendPolicy policy(std::shared_ptr<Backend> backend) {
-    return {std::string(Backend::name), max_layers(), [backend](UnionForm form) { return backend->reads(form); },
-            [backend](const MountPlan& plan) { return backend->mount(plan); },
-            [backend](std::string_view target) { backend->unmount(target); }};
-  }
+      : MounterBase(store, detail::BackendPolicy::of(std::move(backend))) {}
 };
 
 }  // namespace strata

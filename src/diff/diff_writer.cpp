@@ -4,8 +4,7 @@
 
 #include "diff/changes.hpp"
 #include "diff/latest_time.hpp"
-#include "store/chain_root.hpp"
-#include "store/core.hpp"
+#include "store/container_views.hpp"
 
 #include <algorithm>
 #include <array>
@@ -136,11 +135,9 @@ DiffResult DiffWriterBase::write(const LayerStoreBase& store, const Container& c
                                  const DiffOptions& options) const {
   const detail::StoreCore& core = *store.core();
   const Layer layer = core.get(container.layer);
-  const MergedView merged = stacked(container.upper(), core.lowers(layer), MergedView::marks_of(core.form()));
-  return write_changes(hash_, codec_, sink, options, [&](auto& changes, auto& change_options, Report& report) {
-    change_options.lower_root = chain_root(core, layer);
-    change_options.index = detail::index_of(container.work());
-    changes_of_upper(merged, merged.below(), changes, change_options, report);
+  const detail::ContainerViews views(core, container, layer);
+  return write_changes(hash_, codec_, sink, options, [&](auto& changes, const auto& change_options, Report& report) {
+    views.tell(changes, change_options, report);
   });
 }
 

@@ -8,7 +8,7 @@
 #include "diff/compare.hpp"
 #include "diff/latest_time.hpp"
 #include "diff/same_views.hpp"
-#include "store/chain_root.hpp"
+#include "store/container_views.hpp"
 #include "store/draft.hpp"
 #include "store/layer_extract.hpp"
 
@@ -110,16 +110,16 @@ void DiffWriterBase::prove(const LayerStoreBase& store, const Container& contain
                            const DiffOptions& options) const {
   const StoreCore& core = *store.core();
   const Layer below = core.get(container.layer);
-  const Paths lowers = core.lowers(below);
-  const MergedView changed(stacked(container.upper(), lowers), MergedView::marks_of(core.form()));
-  const MergedView lower = changed.below();
-  const auto found = index_of(container.work());
-  const MergedView index = found ? MergedView({*found}) : MergedView();
+  const ContainerViews views(core, container, below);
+  const auto& index_path = views.index();
+  const MergedView index = index_path ? MergedView({*index_path}) : MergedView();
   const Draft draft(core);
   make_directory(draft.descriptor(), "proof");
+  std::map<std::string, OutsideName> instead;
+  if (!views.whole()) instead = outside_names(views.changed(), views.lower(), index, options.control.stop);
   prove_layer(hash_, codec_, layer,
-              {lower, lowers, changed, core.form(), MergedView::marks_of(core.form()), chain_root(core, below),
-               outside_names(changed, lower, index, options.control.stop)},
+              {views.lower(), core.lowers(below), views.changed(), core.form(), MergedView::marks_of(core.form()),
+               views.lower_root(), std::move(instead)},
               draft.path() / "proof", options);
 }
 

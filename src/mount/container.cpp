@@ -56,13 +56,14 @@ void check_container_name(std::string_view name) { detail::check_name("container
 std::string to_json(const Container& container) {
   nlohmann::ordered_json options = nlohmann::ordered_json::object();
   for (const auto& [name, value] : container.options.spelled()) options[name] = value;
-  const nlohmann::ordered_json json = {{"name", container.name},
-                                       {"layer", container.layer.to_string()},
-                                       {"read_only", container.read_only},
-                                       {"created", container.created},
-                                       {"backend", container.backend},
-                                       {"options", options},
-                                       {"target", percent_encoded(container.target.native())}};
+  nlohmann::ordered_json json = {{"name", container.name},
+                                 {"layer", container.layer.to_string()},
+                                 {"read_only", container.read_only},
+                                 {"created", container.created},
+                                 {"backend", container.backend},
+                                 {"options", options},
+                                 {"target", percent_encoded(container.target.native())}};
+  if (container.whole) json["whole"] = true;
   return json.dump(1, '\t') + "\n";
 }
 
@@ -75,6 +76,7 @@ Container container_from_json(std::string_view text, boost::filesystem::path dir
   container.read_only = record.flag("read_only");
   container.created = record.text("created");
   container.backend = record.text("backend");
+  container.whole = record.has("whole") && record.flag("whole");
   const auto& options = record.at("options");
   if (!options.is_object()) record.damaged("options", "it is no JSON object");
   for (const auto& option : options.items()) {

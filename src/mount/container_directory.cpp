@@ -10,12 +10,8 @@
 
 #include <linux/fs.h>
 
-#include <array>
-
 namespace strata::detail {
 namespace {
-
-constexpr std::string_view source_prefix = "strata:";
 
 std::string shown(const Container& container) { return container.directory.native(); }
 
@@ -76,8 +72,8 @@ std::optional<LockedContainer> LockedContainer::create(const StoreCore& core, co
   {
     const Lock references = core.lock(Lock::Kind::shared);
     if (!core.has(layer.id)) core.get(layer.id);  // throws
-    make_root(core, dir, container.read_only ? "root" : "upper", root_attributes(core, layer));
-    if (!container.read_only) make_directory(dir, "work");
+    make_root(core, dir, container.read_only || container.whole ? "root" : "upper", root_attributes(core, layer));
+    if (!container.read_only || container.whole) make_directory(dir, "work");
     core.write_note(dir, "container.json", to_json(container));
     core.sync(dir, shown(container));
     if (!draft.publish_whole(path)) return std::nullopt;
@@ -135,22 +131,6 @@ void LockedContainer::remove_draft(const StoreCore& core, const std::string& nam
   } catch (const Error&) {
     // What is left goes with the next sweep.
   }
-}
-
-std::string mount_source(const StoreCore& core, std::string_view name) {
-  const Metadata store = stat_of(core.root_descriptor());
-  std::array<char, 64> id;
-  std::snprintf(id.data(), id.size(), "@%jx-%jx", static_cast<std::uintmax_t>(store.device),
-                static_cast<std::uintmax_t>(store.inode));
-  return std::string(source_prefix).append(name).append(id.data());
-}
-
-std::optional<std::string> container_of_source(const StoreCore& core, std::string_view source) {
-  const auto at = source.rfind('@');
-  if (!source.starts_with(source_prefix) || at == std::string_view::npos) return std::nullopt;
-  const std::string_view name = source.substr(source_prefix.size(), at - source_prefix.size());
-  if (source != mount_source(core, name)) return std::nullopt;
-  return std::string(name);
 }
 
 }  // namespace strata::detail

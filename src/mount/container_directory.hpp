@@ -18,9 +18,9 @@ class LockedContainer {
  public:
   /// Waits for the lock. nullopt: there is no such container.
   static std::optional<LockedContainer> open(const StoreCore& core, const std::string& name);
-  /// Makes the container with directories for its upper and work, or, read-only, an empty `root`. They take the
-  /// attributes of the chain's root. nullopt: the name is taken. Throws errc::not_found where `layer`, the container's,
-  /// is gone.
+  /// Makes the container with directories for its upper and work, or, read-only, an empty `root`; a whole one has
+  /// `root` and work, and gets its upper later. Upper or root take the attributes of the chain's root. nullopt: the
+  /// name is taken. Throws errc::not_found where `layer`, the container's, is gone.
   static std::optional<LockedContainer> create(const StoreCore& core, const Container& container, const Layer& layer);
 
   const Container& container() const { return container_; }
@@ -42,11 +42,5 @@ class LockedContainer {
   Lock lock_;
   Container container_;
 };
-
-/// What a container's mount has as its source: "strata:NAME@STORE", with the store's directory by device and inode, so
-/// that it is known wherever it is mounted, under whatever name the store was opened, and from every process.
-std::string mount_source(const StoreCore& core, std::string_view name);
-/// The NAME of such a source; nullopt: it is another store's, or no container's.
-std::optional<std::string> container_of_source(const StoreCore& core, std::string_view source);
 
 }  // namespace strata::detail

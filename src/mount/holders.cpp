@@ -87,7 +87,7 @@ std::string holders_of(const boost::filesystem::path& target) {
   return list;
 }
 
-std::string elsewhere(std::string_view source) {
+std::string elsewhere(std::string_view text, const std::function<bool(const MountedEntry&)>& is_wanted) {
   std::string found;
   const FileDescriptor proc = open_directory("/proc");
   struct stat own {};
@@ -98,10 +98,10 @@ std::string elsewhere(std::string_view source) {
     if (sys::fstatat(proc.get(), (process + "/ns/mnt").c_str(), space, 0) != 0) return true;
     if (!seen.insert(space.st_ino).second) return true;
     const auto table = read_text(("/proc/" + process + "/mountinfo").c_str());
-    // Cheap first: the source is plain ASCII, so the table has it as it is.
-    if (!table || table->find(source) == std::string::npos) return true;
+    // Cheap first: what is plain ASCII the table has as it is.
+    if (!table || table->find(text) == std::string::npos) return true;
     for (const MountedEntry& entry : parse_mount_table(*table))
-      if (entry.source == source) found = "process " + process;
+      if (is_wanted(entry)) found = "process " + process;
     return found.empty();
   });
   return found;

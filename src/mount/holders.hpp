@@ -1,8 +1,11 @@
 // Who keeps a mount busy.
 #pragma once
 
+#include <strata/mount_plan.hpp>
+
 #include <boost/filesystem/path.hpp>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -12,8 +15,8 @@ namespace strata::detail {
 /// "process 12 (bash, working directory)". Empty where none is found.
 std::string holders_of(const boost::filesystem::path& target);
 
-/// A process in another mount namespace that has a mount of this source in it: "process 12". Empty where none is found
-/// among those that may be looked at.
-std::string elsewhere(std::string_view source);
+/// A process in another mount namespace in whose table there is such a mount: "process 12". Empty where none is found
+/// among those that may be looked at. `text`: plain ASCII that the line of each of them has in it.
+std::string elsewhere(std::string_view text, const std::function<bool(const MountedEntry&)>& is_wanted);
 
 }  // namespace strata::detail

@@ -1,15 +1,13 @@
 #include <strata/error.hpp>
 #include <strata/mount/kernel_overlay.hpp>
 
-#include "mount/holders.hpp"
 #include "mount/host.hpp"
 #include "mount/mount_table.hpp"
 #include "mount/overlay_methods.hpp"
 #include "mount/sys_mount.hpp"
+#include "mount/unmount.hpp"
 
 #include <linux/magic.h>
-
-#include <boost/filesystem/operations.hpp>
 
 #include <algorithm>
 
@@ -128,15 +126,7 @@ void KernelOverlay::unmount(std::string_view target) const {
     if (static_cast<unsigned long>(st.f_type) != OVERLAYFS_SUPER_MAGIC)
       throw_error(errc::not_found, "unmount", on(where), "no overlay is mounted there");
   }
-  if (sys::umount2(where.c_str(), UMOUNT_NOFOLLOW) == 0) return;
-  const int number = errno;
-  if (number == EINVAL) throw_error(errc::not_found, "unmount", on(where), "nothing is mounted there");
-  if (number != EBUSY) throw_errno(number, "unmount", on(where));
-  boost::system::error_code ignored;
-  const auto real = boost::filesystem::canonical(where, ignored);
-  const std::string holders = detail::holders_of(ignored ? boost::filesystem::path(where) : real);
-  throw_errno(EBUSY, "unmount", on(where), holders.empty() ? "who uses it can't be seen" : "it is used by " + holders,
-              "end what uses it, and try again");
+  detail::unmount_at(where, name);
 }
 
 MountProbe KernelOverlay::probe() const {

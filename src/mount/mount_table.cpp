@@ -60,7 +60,9 @@ std::vector<MountedEntry> parse_mount_table(std::string_view text) {
     MountedEntry entry;
     const auto id = next_field(line);
     if (std::from_chars(id.data(), id.data() + id.size(), entry.id).ec != std::errc()) continue;
-    for (int skipped = 0; skipped < 3; ++skipped) next_field(line);  // parent, device, root
+    next_field(line);  // its parent
+    next_field(line);  // its device
+    entry.root = unescape_octal(next_field(line));
     entry.target = unescape_octal(next_field(line));
     const auto mount_options = next_field(line);
     while (!line.empty() && next_field(line) != "-") {

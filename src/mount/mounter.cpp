@@ -3,8 +3,7 @@
 
 #include "base/files.hpp"
 #include "mount/container_directory.hpp"
-#include "mount/holders.hpp"
-#include "mount/mount_table.hpp"
+#include "mount/container_mounts.hpp"
 #include "mount/sys_mount.hpp"
 #include "store/core.hpp"
 #include "store/draft.hpp"
@@ -18,27 +17,11 @@ namespace strata {
 namespace {
 
 using boost::filesystem::path;
+using detail::ContainerMounts;
 using detail::LockedContainer;
 using detail::StoreCore;
 
 std::string shown(std::string_view name) { return "container " + quoted(name); }
-
-/// The mounts of a source, in the order of the table.
-std::vector<MountedEntry> mounts_of(const std::vector<MountedEntry>& table, std::string_view source) {
-  std::vector<MountedEntry> found;
-  for (const MountedEntry& entry : table)
-    if (entry.source == source) found.push_back(entry);
-  return found;
-}
-
-/// Where a container is mounted, for a message; empty: nowhere.
-std::string place_of_mount(const StoreCore& core, const std::string& name) {
-  const std::string source = detail::mount_source(core, name);
-  if (const auto mounts = mounts_of(mount_table(), source); !mounts.empty())
-    return "at " + quoted(mounts.back().target.native());
-  const std::string process = detail::elsewhere(source);
-  return process.empty() ? "" : "in another mount namespace, that of " + process;
-}
 
 void check_same(const Container& known, const Container& asked) {
   const auto differs = [&](const std::string& how) {
@@ -50,11 +33,12 @@ void check_same(const Container& known, const Container& asked) {
   if (known.backend != asked.backend) differs("of backend " + known.backend);
 }
 
-path target_of(const StoreCore& core, const std::string& name, const path& asked) {
+path target_of(const StoreCore& core, const Container& container, const path& asked) {
+  if (asked.empty() && container.whole && !container.read_only) return container.upper();
   path target = asked;
   if (target.empty()) {
-    detail::make_directory(core.root_descriptor(), "mounts/" + name);
-    target = core.mounts_directory() / name;
+    detail::make_directory(core.root_descriptor(), "mounts/" + container.name);
+    target = core.mounts_directory() / container.name;
   }
   // As the mount table will show it.
   boost::system::error_code failed;
@@ -63,16 +47,32 @@ path target_of(const StoreCore& core, const std::string& name, const path& asked
   return real;
 }
 
+/// Chain ids of a layer and those below it, topmost first.
+std::vector<Digest> chain_of(const Layer& layer) {
+  std::vector<Digest> chain;
+  for (const Digest& diff_id : layer.diff_ids)
+    chain.push_back(chain_id(chain.empty() ? std::nullopt : std::optional(chain.back()), diff_id));
+  std::reverse(chain.begin(), chain.end());
+  return chain;
+}
+
 MountPlan plan_of(const StoreCore& core, const Container& container, const Layer& layer, int directory,
                   std::size_t max_layers) {
   MountPlan plan;
   plan.lowers = core.lowers(layer);
   plan.target = container.target;
   plan.read_only = container.read_only;
+  plan.durable = core.durability() == Durability::full;
   plan.form = core.form();
   plan.options = container.options;
   plan.source = detail::mount_source(core, container.name);
-  if (!container.read_only) {
+  if (container.whole) {
+    plan.lowers.insert(plan.lowers.begin(), container.directory / "root");
+    plan.chain = chain_of(layer);
+    plan.kept = core.root() / "snapshots" / container.backend;
+    plan.upper = container.upper();
+    plan.work = container.work();
+  } else if (!container.read_only) {
     plan.upper = container.upper();
     plan.work = container.work();
   } else if (plan.lowers.size() < max_layers) {
@@ -88,15 +88,15 @@ MountPlan plan_of(const StoreCore& core, const Container& container, const Layer
 
 /// Takes down the mounts, the last one first. Nothing else that lies on the same place is touched. False: there were
 /// none.
-bool unmount_all(const detail::BackendPolicy& backend, const std::string& source) {
+bool unmount_all(const detail::BackendPolicy& backend, const ContainerMounts& container) {
   for (bool found = false;; found = true) {
     const auto table = mount_table();
-    const auto mounts = mounts_of(table, source);
+    const auto mounts = container.of(table);
     if (mounts.empty()) return found;
     const path& target = mounts.back().target;
     const auto top =
         std::find_if(table.rbegin(), table.rend(), [&](const auto& entry) { return entry.target == target; });
-    if (top->source != source)
+    if (!container.has(*top))
       throw_error(errc::in_use, "unmount", quoted(target.native()), quoted(top->source) + " is mounted over it",
                   "unmount that first");
     backend.unmount(target.native());
@@ -105,15 +105,15 @@ bool unmount_all(const detail::BackendPolicy& backend, const std::string& source
 
 /// Unmounts a container; false: there is none, and none is mounted.
 bool unmount_container(const StoreCore& core, const detail::BackendPolicy& backend, const std::string& name) {
-  const std::string source = detail::mount_source(core, name);
   const auto container = LockedContainer::open(core, name);
+  const ContainerMounts mounts(core, name, container && container->container().whole);
   // Mostly it is mounted once, where its record says. With many layers the line that the table has of it is long, and
   // the kernel slow to write it: so that mount alone is asked for first.
-  const bool at_target = container && detail::source_at(container->container().target) == source;
+  const bool at_target = container && mounts.is_at(container->container().target);
   if (at_target) backend.unmount(container->container().target.native());
-  if (unmount_all(backend, source) || at_target) return true;
+  if (unmount_all(backend, mounts) || at_target) return true;
   if (!container) return false;
-  if (const std::string process = detail::elsewhere(source); !process.empty())
+  if (const std::string process = mounts.elsewhere(); !process.empty())
     throw_error(errc::in_use, "unmount", shown(name), "it is mounted in another mount namespace, that of " + process,
                 "unmount it there");
   return true;
@@ -154,6 +154,11 @@ MountedRoot& MountedRoot::operator=(MountedRoot&& other) noexcept {
 
 MountedRoot::~MountedRoot() { drop(); }
 
+bool MountedRoot::works() const noexcept {
+  struct stat st {};
+  return sys::fstatat(AT_FDCWD, container_.target.c_str(), st, 0) == 0;
+}
+
 void MountedRoot::unmount() {
   if (!owned_) return;
   unmount_();
@@ -189,9 +194,10 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
   asked.read_only = options.read_only;
   asked.created = detail::now_rfc3339();
   asked.backend = backend_.name;
+  asked.whole = backend_.whole;
   asked.options = options.overlay;
   asked.directory = core_->containers_directory() / asked.name;
-  asked.target = target_of(*core_, asked.name, options.target);
+  asked.target = target_of(*core_, asked, options.target);
 
   auto locked = LockedContainer::create(*core_, asked, mounted);
   const bool made = locked.has_value();
@@ -202,8 +208,8 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
   try {
     if (!made) {
       check_same(locked->container(), asked);
-      if (const std::string place = place_of_mount(*core_, asked.name); !place.empty())
-        throw_error(errc::already_exists, "mount", shown(name), "it is mounted already, " + place);
+      if (const std::string place = ContainerMounts(*core_, asked.name, asked.whole).place(); !place.empty())
+        throw_error(errc::already_exists, "mount", shown(name), "it is mounted already, " + place, "unmount it first");
       asked.created = locked->container().created;
       locked->record(*core_, asked);
     }
@@ -228,7 +234,7 @@ std::vector<ContainerState> MounterBase::list() const {
   const auto table = mount_table();
   std::vector<ContainerState> states;
   for (Container& container : core_->containers()) {
-    auto mounts = mounts_of(table, detail::mount_source(*core_, container.name));
+    auto mounts = ContainerMounts(*core_, container.name, container.whole).of(table);
     ContainerState state{std::move(container), std::nullopt};
     if (!mounts.empty()) state.mounted = std::move(mounts.back());
     states.push_back(std::move(state));
@@ -240,7 +246,8 @@ void MounterBase::remove(std::string_view name) const {
   check_container_name(name);
   auto container = LockedContainer::open(*core_, std::string(name));
   if (!container) throw_error(errc::not_found, "remove", shown(name), "there is none");
-  if (const std::string place = place_of_mount(*core_, std::string(name)); !place.empty())
+  const bool whole = container->container().whole;
+  if (const std::string place = ContainerMounts(*core_, std::string(name), whole).place(); !place.empty())
     throw_error(errc::in_use, "remove", shown(name), "it is mounted " + place, "unmount it first");
   container->remove(*core_);
 }
@@ -253,7 +260,7 @@ std::vector<std::string> MounterBase::clean() const {
   for (const MountedEntry& entry : mount_table()) {
     const auto name = detail::container_of_source(*core_, entry.source);
     if (!name || exists(*name)) continue;
-    unmount_all(backend_, entry.source);
+    unmount_all(backend_, ContainerMounts(*core_, *name, false));
     cleaned.push_back("unmounted " + quoted(entry.target.native()) + ", of container " + quoted(*name) +
                       " that no longer exists");
   }

@@ -36,6 +36,17 @@ inline int move_mount(int mount, int target) noexcept {
   return once("move_mount",
               [&] { return ::move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH); });
 }
+/// A detached copy of the mount that `path` is in, with that directory as its root (Linux 5.2).
+inline int open_tree_clone(const char* path) noexcept {
+  return once("open_tree", [&] { return ::open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC); });
+}
+/// Adds attributes to a mount (Linux 5.12).
+inline int mount_setattr(int mount, std::uint64_t attributes) noexcept {
+  return once("mount_setattr", [&] {
+    mount_attr change{attributes, 0, 0, 0};
+    return ::mount_setattr(mount, "", AT_EMPTY_PATH, &change, sizeof change);
+  });
+}
 inline int mount(const char* source, const char* target, const char* type, unsigned long flags,
                  const void* data) noexcept {
   return once("mount", [&] { return ::mount(source, target, type, flags, data); });

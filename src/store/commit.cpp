@@ -1,8 +1,7 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
-#include "diff/changes.hpp"
-#include "store/chain_root.hpp"
+#include "store/container_views.hpp"
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
 #include "store/operations.hpp"
@@ -98,15 +97,11 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
   layer.media_type = Uncompressed::media_type;
   with_zero_umask([&](bool umask_is_zero) {
     draft.open(umask_is_zero);
-    std::vector<boost::filesystem::path> stack = core.lowers(parent);
-    stack.insert(stack.begin(), container.upper());
-    const MergedView merged(stack, MergedView::marks_of(core.form()));
+    const ContainerViews views(core, container, parent);
     ChangeOptions change;
-    change.lower_root = chain_root(core, parent);
-    change.index = index_of(container.work());
     change.control = options.control;
     CommitSink sink(draft.builder(), draft.recipe(), core.hash().start());
-    changes_of_upper(merged, merged.below(), sink, change, result.report);
+    views.tell(sink, change, result.report);
     const Digest diff_id = sink.finish();
     layer.tar_size = layer.blob_size = sink.tar_size();
     layer.blob = diff_id;

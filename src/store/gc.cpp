@@ -5,6 +5,7 @@
 #include "store/lease.hpp"
 #include "store/operations.hpp"
 #include "store/roots.hpp"
+#include "store/snapshots.hpp"
 #include "store/usage.hpp"
 #include "tree/directory.hpp"
 
@@ -144,6 +145,7 @@ void take(const StoreCore& core, const Draft& draft, const GcResult& garbage) {
   for (const Digest& id : garbage.layers) draft.take(core.layer_path(id), "layer." + id.hex());
   if (!garbage.layers.empty())  // before trees go: no power cut leaves a record without its tree
     core.sync(open_directory(core.root() / "layers" / std::string(core.hash().name)).get(), "layers");
+  for (const Digest& id : garbage.layers) take_snapshots(core, draft, id);
   for (const Digest& key : garbage.trees) draft.take(core.tree_path(key), tree_in_draft(key));
   for (const Digest& blob : garbage.blobs) draft.take(core.blob_path(blob), blob_in_draft(blob));
 }

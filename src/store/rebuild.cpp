@@ -2,7 +2,7 @@
 
 #include "base/files.hpp"
 #include "mount/container_directory.hpp"
-#include "mount/holders.hpp"
+#include "mount/container_mounts.hpp"
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
 #include "store/operations.hpp"
@@ -22,14 +22,10 @@ std::vector<LockedContainer> unmounted_containers(const StoreCore& core, const D
     if (std::ranges::find(layer.trees, tree) == layer.trees.end()) continue;
     auto container = LockedContainer::open(core, one.name);
     if (!container) continue;
-    const std::string source = mount_source(core, one.name);
-    const auto table = mount_table();
-    const bool here = std::ranges::any_of(table, [&](const MountedEntry& entry) { return entry.source == source; });
-    if (const std::string there = here ? "here" : elsewhere(source); !there.empty())
+    // A whole one only reads its layers, while it is made and locked.
+    if (const std::string place = ContainerMounts(core, one.name, false).place(); !place.empty())
       throw_error(errc::in_use, "replace the tree", tree.to_string(),
-                  "container " + quoted(one.name) + " is mounted" +
-                      (here ? "" : " in another mount namespace, that of " + there),
-                  "unmount it first");
+                  "container " + quoted(one.name) + " is mounted " + place, "unmount it first");
     locked.push_back(std::move(*container));
   }
   return locked;

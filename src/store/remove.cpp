@@ -5,6 +5,7 @@
 #include "store/operations.hpp"
 #include "store/restore_record.hpp"
 #include "store/roots.hpp"
+#include "store/snapshots.hpp"
 #include "tree/directory.hpp"
 
 #include <algorithm>
@@ -46,6 +47,7 @@ void remove_layer(const StoreCore& core, const Digest& id) {
     try {
       // Before the tree goes: no power cut leaves a record without one.
       core.sync(open_directory(core.root() / "layers" / std::string(id.algorithm())).get(), "layers");
+      take_snapshots(core, draft, id);
       if (!tree_shared) draft.take(core.tree_path(key), "tree");
       if (!blob_shared) draft.take(core.blob_path(layer.blob), "blob");
     } catch (...) {

@@ -52,6 +52,15 @@ void copy_extent(int from, int to, off_t offset, off_t end, const std::string& p
 
 }  // namespace
 
+bool can_share_blocks(int directory) {
+  const FileDescriptor from(sys::openat(directory, ".", O_RDWR | O_TMPFILE, 0600));
+  const FileDescriptor to(sys::openat(directory, ".", O_RDWR | O_TMPFILE, 0600));
+  // Of an empty file some filesystems would share nothing, and say that they can.
+  const char byte = 0;
+  return from && to && sys::pwrite(from.get(), &byte, 1, 0) == 1 &&
+         sys::once("clone_file", [&] { return ::ioctl(to.get(), FICLONE, from.get()); }) == 0;
+}
+
 void copy_content(int from, int to, std::uint64_t size, const std::string& path) {
   if (size == 0) return;
   if (sys::once("clone_file", [&] { return ::ioctl(to, FICLONE, from); }) == 0) {

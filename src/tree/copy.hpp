@@ -18,6 +18,9 @@ namespace strata::detail {
 /// errc::damaged.
 void copy_content(int from, int to, std::uint64_t size, const std::string& path);
 
+/// Whether files in this directory can share blocks. Tries it with two nameless files.
+bool can_share_blocks(int directory);
+
 /// Creates `name` in the directory `to` as a copy of a file of a view that is no directory: type and content of the
 /// file, these attributes.
 void copy_file(const MergedView& view, const MergedView::Entry& entry, const Attributes& attributes, int to,

@@ -1,7 +1,13 @@
-// The mount backend suite, run by each model: KernelOverlay, by each way in which it can mount.
+// The mount backend suite, run by each model: KernelOverlay, by each way in which it can mount, and those that are no
+// unions.
 #include "conformance/mount_backend_suite.hpp"
 
+#include <strata/mount/btrfs.hpp>
+#include <strata/mount/copy.hpp>
+#include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/kernel_overlay.hpp>
+
+#include "support/loop_filesystem.hpp"
 
 namespace {
 
@@ -12,6 +18,13 @@ strata::KernelOverlay overlay_from(strata::KernelOverlay::Method first) {
 }
 
 }  // namespace
+
+/// At the beginning of a test that needs it: passes with a message where it can't work.
+#define STRATA_NEEDS_BACKEND(backend)                        \
+  if (const auto probe = (backend).probe(); !probe.usable) { \
+    WARN("skipped: " << probe.why);                          \
+    return;                                                  \
+  }
 
 TEST_CASE("KernelOverlay, layers by descriptor, is a mount backend") {
   STRATA_NEEDS_NAMESPACE
@@ -26,4 +39,21 @@ TEST_CASE("KernelOverlay, layers by name, is a mount backend") {
 TEST_CASE("KernelOverlay, by mount(2), is a mount backend") {
   STRATA_NEEDS_NAMESPACE
   strata::test::mount_backend_suite(overlay_from(strata::KernelOverlay::Method::classic));
+}
+
+TEST_CASE("Copy is a mount backend") {
+  STRATA_NEEDS_NAMESPACE
+  strata::test::mount_backend_suite(strata::Copy{});
+}
+
+TEST_CASE("Btrfs is a mount backend") {
+  STRATA_NEEDS_NAMESPACE
+  STRATA_NEEDS_FILESYSTEM(btrfs, "btrfs")
+  strata::test::mount_backend_suite(strata::Btrfs{}, btrfs.place());
+}
+
+TEST_CASE("FuseOverlayfs is a mount backend") {
+  STRATA_NEEDS_NAMESPACE
+  STRATA_NEEDS_BACKEND(strata::FuseOverlayfs{})
+  strata::test::mount_backend_suite(strata::FuseOverlayfs{});
 }

@@ -4,6 +4,7 @@
 
 #include <strata/concepts.hpp>
 #include <strata/error.hpp>
+#include <strata/hash.hpp>
 #include <strata/mount_plan.hpp>
 
 #include "support/catch.hpp"
@@ -16,18 +17,50 @@
 
 namespace strata::test {
 
+/// Whether it makes a directory of all that there is, instead of a union.
 template <MountBackend Backend>
-void mount_backend_suite(const Backend& backend) {
+constexpr bool is_whole = [] {
+  if constexpr (requires { Backend::whole; })
+    return Backend::whole;
+  else
+    return false;
+}();
+
+/// What a union marks an opaque directory with.
+template <MountBackend Backend>
+std::string opaque_attribute(UnionForm form) {
+  if (Backend::name == "fuse-overlayfs" && form == UnionForm::overlay_user) return "user.fuseoverlayfs.opaque";
+  return std::string(overlay_prefix(form)) + "opaque";
+}
+
+/// Names for the lowers, as a store would give them.
+inline void name_lowers(MountPlan& plan) {
+  plan.chain.clear();
+  for (const auto& lower : plan.lowers) {
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span(lower.native())));
+    std::byte digest[Sha256::digest_size];
+    hash.finish(digest);
+    plan.chain.emplace_back("sha256", digest);
+  }
+}
+
+/// `place`: where it is to work.
+template <MountBackend Backend>
+void mount_backend_suite(const Backend& backend, const boost::filesystem::path& place = private_namespace().place) {
   namespace fs = boost::filesystem;
+  constexpr bool whole = is_whole<Backend>;
   const UnionForm form = private_namespace().user ? UnionForm::overlay_user : UnionForm::overlay_trusted;
   REQUIRE(backend.reads(form));
   REQUIRE(backend.probe().usable);
 
-  const Scratch scratch;
+  const Scratch scratch(place);
   MountPlan plan;
+  plan.kept = scratch.root() / "snapshots";
   plan.form = form;
   plan.lowers = {scratch.directory("top"), scratch.directory("base")};
-  plan.upper = scratch.directory("upper");
+  plan.upper = scratch.root() / "upper";
+  if (!whole) fs::create_directory(plan.upper);
   plan.work = scratch.directory("work");
   plan.target = scratch.directory("merged");
   const fs::path top = plan.lowers[0];
@@ -38,7 +71,11 @@ void mount_backend_suite(const Backend& backend) {
   put(top / "covered", "top");
   fs::create_directory(base / "dir");
   put(base / "dir/below", "base");
-  const auto mounted = [&] { return Mounted<Backend>(backend, plan); };
+  const auto mounted = [&] {
+    name_lowers(plan);
+    return Mounted<Backend>(backend, plan);
+  };
+  name_lowers(plan);
 
   SECTION("the topmost layer wins, and names of all layers are merged") {
     const auto mount = mounted();
@@ -47,7 +84,7 @@ void mount_backend_suite(const Backend& backend) {
     CHECK(names(merged) == "covered dir kept");
     const auto entry = table_entry(merged);
     REQUIRE(entry);
-    CHECK(entry->source == "strata");
+    if (!whole) CHECK(entry->source == "strata");
     CHECK_FALSE(entry->read_only);
   }
   SECTION("writing goes to the upper and leaves the layers alone") {
@@ -64,24 +101,24 @@ void mount_backend_suite(const Backend& backend) {
     CHECK(get(plan.upper / "covered") == "top");
     CHECK(fs::status(top / "covered").permissions() == fs::perms(0644));
   }
-  SECTION("a deletion hides, lasts over a remount, and is a whiteout in the upper") {
+  SECTION("a deletion hides, lasts over a remount, and is a whiteout in the upper of a union") {
     {
       const auto mount = mounted();
       fs::remove(merged / "kept");
       CHECK_FALSE(fs::exists(merged / "kept"));
     }
-    CHECK(is_whiteout(plan.upper / "kept"));
+    CHECK((whole ? !fs::exists(plan.upper / "kept") : is_whiteout(plan.upper / "kept")));
     const auto again = mounted();
     CHECK(names(merged) == "covered dir");
   }
-  SECTION("a directory that is deleted and made again is empty, and opaque in the upper") {
+  SECTION("a directory that is deleted and made again is empty, and opaque in the upper of a union") {
     {
       const auto mount = mounted();
       fs::remove_all(merged / "dir");
       fs::create_directory(merged / "dir");
       CHECK(names(merged / "dir").empty());
     }
-    CHECK(attribute(plan.upper / "dir", std::string(overlay_prefix(form)) + "opaque") == "y");
+    if (!whole) CHECK(attribute(plan.upper / "dir", opaque_attribute<Backend>(form)) == "y");
     const auto again = mounted();
     CHECK(names(merged / "dir").empty());
   }
@@ -130,12 +167,17 @@ void mount_backend_suite(const Backend& backend) {
     plan.upper.clear();
     plan.work.clear();
     plan.read_only = true;
+    if (whole) {
+      CHECK(thrown([&] { backend.mount(plan); }).code() == errc::refused);
+      return;
+    }
     const auto mount = mounted();
     CHECK(get(merged / "covered") == "top");
     CHECK(write_error(merged / "new") == EROFS);
     CHECK(table_entry(merged)->read_only);
   }
   SECTION("a plan with an upper can be mounted read-only, and shows what the upper has") {
+    if (whole) mounted();
     put(plan.upper / "kept", "upper");
     plan.read_only = true;
     const auto mount = mounted();
@@ -163,7 +205,8 @@ void mount_backend_suite(const Backend& backend) {
     for (const std::string& name : odd) {
       CAPTURE(name);
       const fs::path home = scratch.directory(name);
-      for (const char* part : {"top", "base", "upper", "work", "merged"}) fs::create_directory(home / part);
+      for (const char* part : {"top", "base", "work", "merged"}) fs::create_directory(home / part);
+      if (!whole) fs::create_directory(home / "upper");
       put(home / "top/from", "top");
       put(home / "base/base", "base");
       MountPlan odd_plan = plan;
@@ -171,6 +214,7 @@ void mount_backend_suite(const Backend& backend) {
       odd_plan.upper = home / "upper";
       odd_plan.work = home / "work";
       odd_plan.target = home / "merged";
+      name_lowers(odd_plan);
       {
         const Mounted<Backend> mount(backend, odd_plan);
         CHECK(names(odd_plan.target) == "base from");
@@ -222,17 +266,18 @@ void mount_backend_suite(const Backend& backend) {
     CHECK_THAT(thrown([&] { backend.mount(plan); }).what(), Catch::Contains("no-target"));
     CHECK_FALSE(table_entry(plan.target));
   }
-  SECTION("a mount that can't be written although it was to be is an error, and nothing stays mounted") {
-    // The kernel can't empty this work directory (it looks only two levels deep), mounts read-only and says success.
-    fs::create_directories(plan.work / "work/a/b/c/d");
-    const Error error = thrown([&] { backend.mount(plan); });
-    CHECK(error.code().value() == EROFS);
-    CHECK_THAT(error.what(), Catch::Contains("work directory"));
-    CHECK_FALSE(table_entry(merged));
-  }
-  SECTION("the upper's times and owner make the root's") {
-    fs::permissions(plan.upper, fs::perms(0751));
-    fs::last_write_time(plan.upper, 1234567890);
+  if (Backend::name == "overlay")
+    SECTION("a mount that can't be written although it was to be is an error, and nothing stays mounted") {
+      // The kernel can't empty this work directory (it looks only two levels deep), mounts read-only and says success.
+      fs::create_directories(plan.work / "work/a/b/c/d");
+      const Error error = thrown([&] { backend.mount(plan); });
+      CHECK(error.code().value() == EROFS);
+      CHECK_THAT(error.what(), Catch::Contains("work directory"));
+      CHECK_FALSE(table_entry(merged));
+    }
+  SECTION("the times and owner of the upper, or of the topmost layer of no union, make the root's") {
+    fs::permissions(whole ? top : plan.upper, fs::perms(0751));
+    fs::last_write_time(whole ? top : plan.upper, 1234567890);
     const auto mount = mounted();
     CHECK(fs::status(merged).permissions() == fs::perms(0751));
     CHECK(fs::last_write_time(merged) == 1234567890);

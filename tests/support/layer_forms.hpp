@@ -1,13 +1,14 @@
 // A chain of layers in every form that strata gives it, side by side: flat, one layer after the other into one
-// directory; in a store, unpacked and mounted; as an upper directory over the flat lower layers. Each must give what
-// the model gives (layer_model.hpp); each layer comes out of the store byte for byte, and the store finds nothing
-// damaged; a layer that the model refuses is refused in every form, and changes nothing.
+// directory; in a store, unpacked, mounted, and flattened tree by tree; as an upper directory over the flat lower
+// layers. Each must give what the model gives (layer_model.hpp); each layer comes out of the store byte for byte, and
+// the store finds nothing damaged; a layer that the model refuses is refused in every form, and changes nothing.
 #pragma once
 
 #include "support/layer_model.hpp"
 #include "support/private_overlay.hpp"
 #include "support/scratch.hpp"
 #include "support/tree_text.hpp"
+#include "tree/lay_upon.hpp"
 
 #include <strata/apply.hpp>
 #include <strata/error.hpp>
@@ -103,15 +104,27 @@ class LayerForms {
     const std::string number = std::to_string(count_++);
     store_.unpack(*top_, scratch_.path() / ("unpacked" + number));
     compare("unpacked", contents(scratch_.path() / ("unpacked" + number)));
+    lay();
     if (!mount_) return;
     const PrivateOverlay overlay{store_.lowers(store_.get(*top_)), scratch_.directory("upper" + number),
                                  scratch_.directory("work" + number), ""};
     compare("mounted", in_overlay(overlay, mounted_, contents));
   }
 
+  /// The new tree of the store, upon those before it.
+  void lay() {
+    Report report;
+    bool altered = false;
+    const detail::ObjectSetter setter{Owners::squash, report, Conformance::compat, &altered};
+    detail::lay_upon(store_.lowers(store_.get(*top_)).front(), store_.form(), detail::open_directory(laid_).get(),
+                     setter);
+    compare("laid upon", contents(laid_));
+  }
+
   ScratchDirectory scratch_;
   LayerStore<> store_{scratch_.path() / "store", {.durability = Durability::none}};
-  boost::filesystem::path flat_ = scratch_.directory("flat"), mounted_ = scratch_.directory("mounted");
+  boost::filesystem::path flat_ = scratch_.directory("flat"), laid_ = scratch_.directory("laid"),
+                          mounted_ = scratch_.directory("mounted");
   std::optional<Digest> top_;
   ModelTree model_ = LayerModel::empty();
   std::string expected_, wrong_;

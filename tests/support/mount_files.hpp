@@ -24,10 +24,11 @@
 
 namespace strata::test {
 
-/// A directory of one test on the private namespace's tmpfs.
+/// A directory of one test on the private namespace's tmpfs, or in `place`.
 class Scratch {
  public:
-  Scratch() : root_(private_namespace().place / ("scratch" + std::to_string(next()))) {
+  explicit Scratch(const boost::filesystem::path& place = private_namespace().place)
+      : root_(place / ("scratch" + std::to_string(next()))) {
     boost::filesystem::create_directory(root_);
   }
   Scratch(const Scratch&) = delete;

@@ -1,0 +1,73 @@
+#include "mount/container_mounts.hpp"
+
+#include "mount/holders.hpp"
+#include "mount/mount_table.hpp"
+#include "tree/directory.hpp"
+
+#include <array>
+#include <cstdio>
+
+namespace strata::detail {
+namespace {
+
+constexpr std::string_view source_prefix = "strata:";
+
+bool is_same(const std::optional<Metadata>& a, const std::optional<Metadata>& b) {
+  return a && b && a->device == b->device && a->inode == b->inode;
+}
+
+}  // namespace
+
+std::string mount_source(const StoreCore& core, std::string_view name) {
+  const Metadata store = stat_of(core.root_descriptor());
+  std::array<char, 64> id;
+  std::snprintf(id.data(), id.size(), "@%jx-%jx", static_cast<std::uintmax_t>(store.device),
+                static_cast<std::uintmax_t>(store.inode));
+  return std::string(source_prefix).append(name).append(id.data());
+}
+
+std::optional<std::string> container_of_source(const StoreCore& core, std::string_view source) {
+  const auto at = source.rfind('@');
+  if (!source.starts_with(source_prefix) || at == std::string_view::npos) return std::nullopt;
+  const std::string_view name = source.substr(source_prefix.size(), at - source_prefix.size());
+  if (source != mount_source(core, name)) return std::nullopt;
+  return std::string(name);
+}
+
+ContainerMounts::ContainerMounts(const StoreCore& core, const std::string& name, bool whole)
+    : source_(mount_source(core, name)) {
+  if (!whole) return;
+  upper_ = (core.containers_directory() / name / "upper").native();
+  root_ = "/containers/" + name + "/upper";
+}
+
+bool ContainerMounts::has(const MountedEntry& entry) const {
+  if (entry.source == source_) return true;
+  return !root_.empty() && entry.root.ends_with(root_) &&
+         is_same(try_stat(AT_FDCWD, upper_), try_stat(AT_FDCWD, entry.target.native()));
+}
+
+std::vector<MountedEntry> ContainerMounts::of(const std::vector<MountedEntry>& table) const {
+  std::vector<MountedEntry> found;
+  for (const MountedEntry& entry : table)
+    if (has(entry)) found.push_back(entry);
+  return found;
+}
+
+bool ContainerMounts::is_at(const boost::filesystem::path& target) const { return source_at(target) == source_; }
+
+std::string ContainerMounts::elsewhere() const {
+  std::string process = detail::elsewhere(source_, [&](const MountedEntry& entry) { return entry.source == source_; });
+  // Of another namespace's mounts there is no looking at the inode.
+  if (process.empty() && !root_.empty())
+    process = detail::elsewhere(root_, [&](const MountedEntry& entry) { return entry.root.ends_with(root_); });
+  return process;
+}
+
+std::string ContainerMounts::place() const {
+  if (const auto mounts = of(mount_table()); !mounts.empty()) return "at " + quoted(mounts.back().target.native());
+  const std::string process = elsewhere();
+  return process.empty() ? "" : "in another mount namespace, that of " + process;
+}
+
+}  // namespace strata::detail

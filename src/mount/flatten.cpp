@@ -1,0 +1,53 @@
+#include "mount/flatten.hpp"
+
+#include <strata/error.hpp>
+
+#include "store/lock.hpp"
+#include "tree/directory.hpp"
+#include "tree/lay_upon.hpp"
+
+#include <boost/filesystem/operations.hpp>
+
+namespace strata::detail {
+namespace {
+
+constexpr const char* half_made = "making";
+
+boost::filesystem::path place_of(const MountPlan& plan, std::size_t layer) {
+  return plan.kept / std::string(plan.chain[layer].algorithm()) / plan.chain[layer].hex();
+}
+
+bool is_kept(const MountPlan& plan, std::size_t layer) {
+  return try_stat(AT_FDCWD, place_of(plan, layer).native()).has_value();
+}
+
+}  // namespace
+
+boost::filesystem::path flattened(const MountPlan& plan, const Snapshots& snapshots, const ObjectSetter& setter) {
+  if (is_kept(plan, 0)) return place_of(plan, 0);
+  const boost::filesystem::path room = place_of(plan, 0).parent_path();
+  boost::system::error_code failed;
+  boost::filesystem::create_directories(room, failed);
+  if (failed) throw_errno(failed.value(), "create the directory", quoted(room.native()));
+  const FileDescriptor kept = open_directory(plan.kept);
+  const Lock alone = Lock::wait(kept.get(), "lock", Lock::Kind::exclusive);
+  const FileDescriptor names = open_directory(room);
+  std::size_t layer = 0;
+  while (layer < plan.chain.size() && !is_kept(plan, layer)) ++layer;
+  while (layer-- > 0) {
+    remove_tree(kept.get(), half_made);
+    if (layer + 1 == plan.chain.size())
+      snapshots.create(kept.get(), half_made);
+    else
+      snapshots.copy(place_of(plan, layer + 1), kept.get(), half_made);
+    const FileDescriptor made(sys::openat(kept.get(), half_made, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (!made) throw_errno(errno, "open", quoted((plan.kept / half_made).native()));
+    lay_upon(plan.lowers[plan.lowers.size() - plan.chain.size() + layer], plan.form, made.get(), setter);
+    if (plan.durable && sys::syncfs(made.get()) != 0) throw_errno(errno, "sync", quoted(plan.kept.native()));
+    if (sys::renameat2(kept.get(), half_made, names.get(), plan.chain[layer].hex().c_str(), RENAME_NOREPLACE) != 0)
+      throw_errno(errno, "put in place", quoted(place_of(plan, layer).native()));
+  }
+  return place_of(plan, 0);
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,118 @@
+#include <strata/error.hpp>
+#include <strata/mount/fuse_overlayfs.hpp>
+
+#include "base/program.hpp"
+#include "mount/fuse.hpp"
+#include "mount/sys_mount.hpp"
+#include "tree/directory.hpp"
+
+#include <boost/filesystem/operations.hpp>
+
+#include <algorithm>
+
+namespace strata {
+namespace {
+
+using namespace detail;
+using boost::filesystem::path;
+
+constexpr std::size_t longest_list = 64U << 10;  // a single argument of a program has at most 128 KiB
+
+void check_options(const MountPlan& plan) {
+  for (const auto& [name, value] : plan.options.spelled())
+    if (name != "volatile")
+      throw_error(errc::refused, "mount", "this plan", "option " + name + " is the kernel's overlay's alone",
+                  "leave it out");
+}
+
+/// Throws where a directory has what only the kernel's overlay can follow.
+void check_marks(int directory, const std::string& shown) {
+  for (const DirectoryEntry& entry : list_directory(directory, shown)) {
+    const std::string path = shown + "/" + entry.name;
+    const auto metadata = try_stat(directory, entry.name);
+    if (!metadata || (!metadata->is_directory() && !metadata->is_file())) continue;
+    for (const std::string& attribute : list_xattrs(directory, entry.name, path))
+      if (attribute.ends_with(".overlay.redirect") || attribute.ends_with(".overlay.metacopy"))
+        throw_error(errc::unsupported, "mount", "lower " + quoted(path),
+                    "it has the attribute " + attribute + ", which fuse-overlayfs doesn't know",
+                    "mount it by the kernel's overlay");
+    if (!metadata->is_directory()) continue;
+    const FileDescriptor inside(sys::openat(directory, entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (!inside) throw_errno(errno, "open", quoted(path));
+    check_marks(inside.get(), path);
+  }
+}
+
+/// The plan's directories as the program is told of them.
+class Names {
+ public:
+  explicit Names(const MountPlan& plan) {
+    std::size_t length = 0;
+    for (const path& lower : plan.lowers) length += lower.size() + 1;
+    by_descriptor_ = length > longest_list;
+  }
+
+  /// A name as it is, or, where that could mean something else, that of a descriptor, which is kept.
+  std::string of(const path& directory) {
+    FileDescriptor fd(sys::openat(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY));
+    if (!fd) throw_errno(errno, "open", "layer directory " + quoted(directory.native()));
+    std::string name = boost::filesystem::absolute(directory).native();
+    if (!by_descriptor_ && name.find_first_of(":,\\") == std::string::npos) return name;
+    name = "/proc/self/fd/" + std::to_string(fd.get());
+    kept_.push_back(std::move(fd));
+    return name;
+  }
+  std::vector<int> kept() const {
+    std::vector<int> numbers;
+    for (const FileDescriptor& fd : kept_) numbers.push_back(fd.get());
+    return numbers;
+  }
+
+ private:
+  bool by_descriptor_;
+  std::vector<FileDescriptor> kept_;
+};
+
+}  // namespace
+
+MountProbe FuseOverlayfs::probe() const {
+  MountProbe probe;
+  const std::string program = find_program("fuse-overlayfs");
+  probe.features.emplace_back("program", program.empty() ? "none" : program);
+  probe.features.emplace_back("layers at most", std::to_string(max_layers));
+  if (program.empty())
+    probe.why = "there is no program fuse-overlayfs: install it (Debian: apt-get install fuse-overlayfs)";
+  else
+    probe.why = why_no_fuse();
+  probe.usable = probe.why.empty();
+  return probe;
+}
+
+bool FuseOverlayfs::reads(UnionForm form) const {
+  return form == UnionForm::overlay_trusted || form == UnionForm::overlay_user;
+}
+
+MountResult FuseOverlayfs::mount(const MountPlan& plan) const {
+  plan.validate();
+  check_options(plan);
+  if (plan.lowers.size() > max_layers)
+    throw_error(errc::limit_exceeded, "mount", "this plan",
+                "it has " + std::to_string(plan.lowers.size()) + " layers, and this backend takes at most " +
+                    std::to_string(max_layers),
+                "merge some of the layers");
+  Names names(plan);
+  std::string options = "lowerdir=";
+  for (const path& lower : plan.lowers) {
+    if (!options.ends_with('=')) options += ':';
+    options += names.of(lower);
+    if (plan.chain.empty()) check_marks(open_directory(lower).get(), lower.native());
+  }
+  if (!plan.upper.empty()) options += ",upperdir=" + names.of(plan.upper) + ",workdir=" + names.of(plan.work);
+  if (plan.options.is_volatile) options += ",volatile";
+  mount_fuse(plan, std::string(name), {std::string(name), "-o", options}, names.kept());
+  return {"fuse-overlayfs"};
+}
+
+void FuseOverlayfs::unmount(std::string_view target) const { unmount_fuse(std::string(target), name); }
+
+}  // namespace strata

@@ -1,0 +1,84 @@
+#include "mount/whole.hpp"
+
+#include <strata/error.hpp>
+
+#include "mount/sys_mount.hpp"
+#include "tree/directory.hpp"
+
+namespace strata::detail {
+namespace {
+
+constexpr const char* half_made = "making";
+
+std::string on(const MountPlan& plan) { return quoted(plan.upper.native()) + " on " + quoted(plan.target.native()); }
+
+[[noreturn]] void throw_not_attached(const MountPlan& plan, int number) {
+  throw_errno(number, "mount", on(plan), {},
+              number == EPERM ? "a mount needs root, or a user and mount namespace (unshare -Urm); without a target of "
+                                "its own, and writable, the directory can be used where it is"
+                              : "");
+}
+
+/// Before Linux 5.12, and where a filter of system calls denies what is newer.
+void attach_classic(const MountPlan& plan) {
+  if (sys::mount(plan.upper.c_str(), plan.target.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    throw_not_attached(plan, errno);
+  if (!plan.read_only) return;
+  struct statvfs st {};
+  // In a user namespace what the mount below forbids must stay forbidden; the flags have the same values in both.
+  unsigned long flags = 0;
+  if (::statvfs(plan.target.c_str(), &st) == 0)
+    flags = st.f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME);
+  if (sys::mount(nullptr, plan.target.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY | flags, nullptr) == 0) return;
+  const int number = errno;
+  sys::umount2(plan.target.c_str(), MNT_DETACH);
+  throw_not_attached(plan, number);
+}
+
+}  // namespace
+
+void check_whole(const MountPlan& plan, std::string_view backend) {
+  plan.validate();
+  if (plan.upper.empty())
+    throw_error(errc::refused, "mount", "this plan", "it has no upper, and " + std::string(backend) + " makes one",
+                "give an upper and a work; read_only keeps them from being written");
+  if (const auto options = plan.options.spelled(); !options.empty())
+    throw_error(errc::refused, "mount", "this plan",
+                "option " + options.front().first + " is overlay's, and " + std::string(backend) + " is none",
+                "leave it out");
+}
+
+void make_whole(const MountPlan& plan, const std::function<void(int work, const std::string& name)>& make) {
+  if (try_stat(AT_FDCWD, plan.upper.native())) return;
+  const FileDescriptor work = open_directory(plan.work);
+  const FileDescriptor place = open_directory(plan.upper.has_parent_path() ? plan.upper.parent_path() : ".");
+  remove_tree(work.get(), half_made);
+  make(work.get(), half_made);
+  // Else a power cut could leave a complete directory with empty files.
+  if (plan.durable && sys::syncfs(work.get()) != 0) throw_errno(errno, "sync", quoted(plan.work.native()));
+  const std::string name = plan.upper.filename().native();
+  if (sys::renameat2(work.get(), half_made, place.get(), name.c_str(), RENAME_NOREPLACE) != 0)
+    throw_errno(errno, "put in place", quoted(plan.upper.native()));
+  if (plan.durable && sys::fsync(place.get()) != 0) throw_errno(errno, "sync", quoted(plan.upper.native()));
+}
+
+std::string attach_whole(const MountPlan& plan) {
+  if (plan.target == plan.upper) {
+    if (plan.read_only)
+      throw_error(errc::refused, "mount", on(plan), "a directory that is used where it is can be written",
+                  "name another target");
+    return "in place";
+  }
+  const FileDescriptor tree(sys::open_tree_clone(plan.upper.c_str()));
+  if (!tree && errno != ENOSYS) throw_not_attached(plan, errno);
+  if (!tree || (plan.read_only && sys::mount_setattr(tree.get(), MOUNT_ATTR_RDONLY) != 0)) {
+    attach_classic(plan);
+    return "mount(2)";
+  }
+  const FileDescriptor target(sys::openat(AT_FDCWD, plan.target.c_str(), O_PATH | O_DIRECTORY));
+  if (!target) throw_errno(errno, "open", "mount point " + quoted(plan.target.native()));
+  if (sys::move_mount(tree.get(), target.get()) != 0) throw_not_attached(plan, errno);
+  return "bind mount";
+}
+
+}  // namespace strata::detail

@@ -1,0 +1,23 @@
+// What the backends share that are no unions: the directory that has all, made once, and its mount.
+#pragma once
+
+#include <strata/mount_plan.hpp>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace strata::detail {
+
+/// Refuses what no such plan can have: `backend` takes no options of overlay, and there is no mount without an upper.
+void check_whole(const MountPlan& plan, std::string_view backend);
+
+/// Makes plan.upper unless it is there: `make(work, name)` makes it in the open directory plan.work first, so that it
+/// is complete when it has its name. What an earlier one left half made there is removed.
+void make_whole(const MountPlan& plan, const std::function<void(int work, const std::string& name)>& make);
+
+/// Mounts plan.upper at plan.target, read-only where asked; where they are the same place there is nothing to mount.
+/// Returns what was done, for MountResult::method.
+std::string attach_whole(const MountPlan& plan);
+
+}  // namespace strata::detail

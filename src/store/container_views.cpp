@@ -1,0 +1,41 @@
+#include "store/container_views.hpp"
+
+#include <strata/error.hpp>
+
+#include "store/chain_root.hpp"
+#include "tree/directory.hpp"
+
+namespace strata::detail {
+namespace {
+
+MergedView view_of(const StoreCore& core, const Container& container, const Layer& below) {
+  const auto marks = MergedView::marks_of(core.form());
+  if (!container.whole) {
+    std::vector<boost::filesystem::path> stack = core.lowers(below);
+    stack.insert(stack.begin(), container.upper());
+    return MergedView(stack, marks);
+  }
+  if (!try_stat(AT_FDCWD, container.upper().native()))
+    throw_error(errc::refused, "look for changes in", "container " + quoted(container.name),
+                "it was never mounted to the end: there is nothing in it", "mount it first");
+  return MergedView({container.upper()}, MergedView::Marks::none);
+}
+
+}  // namespace
+
+ContainerViews::ContainerViews(const StoreCore& core, const Container& container, const Layer& below)
+    : whole_(container.whole),
+      changed_(view_of(core, container, below)),
+      lower_(whole_ ? MergedView(core.lowers(below), MergedView::marks_of(core.form())) : changed_.below()),
+      lower_root_(chain_root(core, below)) {
+  if (!whole_) index_ = index_of(container.work());
+}
+
+void ContainerViews::tell(ChangeSink& sink, ChangeOptions options, Report& report) const {
+  options.lower_root = lower_root_;
+  if (whole_) return changes_between(lower_, changed_, sink, options, report);
+  options.index = index_;
+  changes_of_upper(changed_, lower_, sink, options, report);
+}
+
+}  // namespace strata::detail

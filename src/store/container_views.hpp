@@ -1,0 +1,36 @@
+// What a container's changes lie between: its chain, and what it shows.
+#pragma once
+
+#include <strata/container.hpp>
+#include <strata/layer.hpp>
+
+#include "diff/changes.hpp"
+#include "store/core.hpp"
+
+namespace strata::detail {
+
+class ContainerViews {
+ public:
+  /// `below`: the container's layer. Throws errc::refused for a whole container that was never mounted.
+  ContainerViews(const StoreCore& core, const Container& container, const Layer& below);
+
+  const MergedView& lower() const { return lower_; }
+  const MergedView& changed() const { return changed_; }
+  /// What the root of the chain is to be compared as.
+  const RootAttributes& lower_root() const { return lower_root_; }
+  /// The index of its work directory, of a union that has one.
+  const std::optional<boost::filesystem::path>& index() const { return index_; }
+  bool whole() const { return whole_; }
+
+  /// Tells the changes. Of `options`, index and lower_root are its own.
+  void tell(ChangeSink& sink, ChangeOptions options, Report& report) const;
+
+ private:
+  bool whole_;
+  MergedView changed_;
+  MergedView lower_;
+  RootAttributes lower_root_;
+  std::optional<boost::filesystem::path> index_;
+};
+
+}  // namespace strata::detail

@@ -1,0 +1,146 @@
+// Containers of backends that are no unions.
+#include <strata/diff_writer.hpp>
+#include <strata/layer_store.hpp>
+#include <strata/mount/copy.hpp>
+#include <strata/mounter.hpp>
+
+#include "support/mount_files.hpp"
+#include "support/tar_builder.hpp"
+
+using namespace strata;
+using namespace strata::test;
+namespace fs = boost::filesystem;
+
+namespace {
+
+struct Fixture {
+  Scratch scratch;
+  LayerStore<> store{scratch.root() / "store", {.durability = Durability::none}};
+  Mounter<Copy> mounter{store};
+  Digest base = import({{.path = "./", .type = '5', .mode = "0000751", .mtime = "00000001750"},
+                        {.path = "./kept", .content = "base"},
+                        {.path = "./twin", .type = '1', .link = "./kept"},
+                        {.path = "./dir/", .type = '5'},
+                        {.path = "./dir/below", .content = "base"},
+                        {.path = "./gone", .content = "base"}});
+  Digest top = import({{.path = "new", .content = "top"}, {.path = ".wh.gone"}}, base);
+
+  Digest import(const std::vector<RawHeader>& entries, std::optional<Digest> parent = {}) {
+    TarBuilder tar;
+    for (const RawHeader& entry : entries) tar.add(entry);
+    tar.end();
+    ImportOptions options;
+    options.parent = parent;
+    return store.import(MemorySource(tar.bytes), options).id;
+  }
+  fs::path container(const std::string& name) const { return store.root() / "containers" / name; }
+  Digest diff_id(const Container& of) {
+    MemorySink sink;
+    return DiffWriter<>{}.write(store, of, sink).diff_id;
+  }
+};
+
+/// Changes of every kind.
+void change(const fs::path& root) {
+  put(root / "kept", "changed");
+  fs::remove(root / "new");
+  fs::remove_all(root / "dir");
+  fs::create_directory(root / "dir");
+  put(root / "dir/again", "again");
+  fs::create_symlink("kept", root / "symlink");
+  fs::create_hard_link(root / "dir/again", root / "link");
+  fs::permissions(root / "dir/again", fs::perms(0640));
+  set_attribute(root / "dir/again", "user.note", "note");
+  for (const char* name : {"kept", "dir/again", "dir", ""}) fs::last_write_time(root / name, 1234567890);
+  const timespec times[2] = {{1234567890, 0}, {1234567890, 0}};
+  REQUIRE(::utimensat(AT_FDCWD, (root / "symlink").c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a copied container is used where it is, and nothing is mounted") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  {
+    const auto root = f.mounter.mount(f.top, "c");
+    CHECK(root.path() == f.container("c") / "upper");
+    CHECK(names(root.path()) == "dir kept new twin");
+    CHECK(inode(root.path() / "kept") == inode(root.path() / "twin"));
+    CHECK(stat_of(root.path()).st_mtime == 01750);
+    CHECK(fs::status(root.path()).permissions() == fs::perms(0751));
+    CHECK_FALSE(table_entry(root.path()));
+    CHECK_THAT(root.result().method, Catch::EndsWith(", in place"));
+    put(root.path() / "kept", "changed");
+  }
+  CHECK(get(f.container("c") / "upper/kept") == "changed");
+  const auto again = f.mounter.mount(f.top, "c");
+  CHECK(get(again.path() / "kept") == "changed");
+  CHECK(get(f.store.root() / "trees/sha256" / f.store.get(f.base).trees[0].hex() / "fs/kept") == "base");
+  f.mounter.unmount("c");
+  f.mounter.remove("c");
+  CHECK_FALSE(fs::exists(f.container("c")));
+}
+
+TEST_CASE("a copied container can be mounted elsewhere, and read-only, and is in use then") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  const fs::path place = f.scratch.directory("place");
+  {
+    auto root = f.mounter.mount(f.top, "c", {.target = place});
+    CHECK(root.path() == place);
+    CHECK(names(place) == "dir kept new twin");
+    CHECK(thrown([&] { f.mounter.remove("c"); }).code() == errc::in_use);
+    CHECK(thrown([&] { f.mounter.mount(f.top, "c", {.target = place}); }).code() == errc::already_exists);
+    REQUIRE(f.mounter.list().size() == 1);
+    CHECK(f.mounter.list()[0].mounted);
+    root.unmount();
+    CHECK(names(place).empty());
+  }
+  const auto read_only = f.mounter.mount(f.top, "r", {.read_only = true});
+  CHECK(read_only.path() == f.store.root() / "mounts/r");
+  CHECK(get(read_only.path() / "kept") == "base");
+  CHECK(write_error(read_only.path() / "kept") == EROFS);
+}
+
+TEST_CASE("a copied container gives the layer that an overlay gives of the same changes") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  const auto copied = f.mounter.mount(f.top, "copied");
+  const auto stacked = Mounter<>{f.store}.mount(f.top, "stacked");
+  change(copied.path());
+  change(stacked.path());
+  const Digest diff_id = f.diff_id(copied);
+  CHECK(diff_id == f.diff_id(stacked));
+  const auto layer = f.store.commit(copied);
+  CHECK(layer.diff_ids.back() == diff_id);
+  MemorySink sink;
+  DiffWriter<> writer;
+  writer.write(f.store, copied, sink);
+  MemorySource source(sink.text());
+  writer.prove(f.store, copied, source);
+  CHECK(f.store.verify(layer.id).damages.empty());
+}
+
+TEST_CASE("a copy that was not finished is made anew, and none is refused as a source of changes") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  f.mounter.mount(f.top, "c");
+  fs::rename(f.container("c") / "upper", f.container("c") / "work/making");
+  put(f.container("c") / "work/making/half", "half");
+  const Container container = f.store.find_container("c").value();
+  CHECK(container.whole);
+  CHECK(thrown([&] { f.diff_id(container); }).code() == errc::refused);
+  const auto root = f.mounter.mount(f.top, "c");
+  CHECK(names(root.path()) == "dir kept new twin");
+}
+
+TEST_CASE("a copy takes no option of overlay, and no other backend takes a copy") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  MountOptions options;
+  options.overlay.index = true;
+  CHECK_THAT(thrown([&] { f.mounter.mount(f.top, "c", options); }).what(), Catch::Contains("index"));
+  CHECK_FALSE(fs::exists(f.container("c")));
+  f.mounter.mount(f.top, "c");
+  CHECK_THAT(thrown([&] { Mounter<>{f.store}.mount(f.top, "c"); }).what(), Catch::Contains("copy"));
+}
