@@ -43,6 +43,16 @@ void check_marks(int directory, const std::string& shown) {
   }
 }
 
+/// The program finds out what its upper is really called, and then takes that for a list.
+void check_upper(const path& upper) {
+  boost::system::error_code failed;
+  const path real = boost::filesystem::canonical(upper, failed);
+  if (!failed && real.native().find(':') != std::string::npos)
+    throw_error(errc::unsupported, "mount", "upper " + quoted(real.native()),
+                "fuse-overlayfs can't have an upper in whose path there is a ':'",
+                "put it elsewhere, or use another backend");
+}
+
 /// The plan's directories as the program is told of them.
 class Names {
  public:
@@ -100,6 +110,7 @@ MountResult FuseOverlayfs::mount(const MountPlan& plan) const {
                 "it has " + std::to_string(plan.lowers.size()) + " layers, and this backend takes at most " +
                     std::to_string(max_layers),
                 "merge some of the layers");
+  if (!plan.upper.empty()) check_upper(plan.upper);
   Names names(plan);
   std::string options = "lowerdir=";
   for (const path& lower : plan.lowers) {

@@ -43,6 +43,9 @@ path target_of(const StoreCore& core, const Container& container, const path& as
   // As the mount table will show it.
   boost::system::error_code failed;
   const path real = boost::filesystem::canonical(target, failed);
+  if (failed.value() == ENOTCONN)
+    throw_error(errc::already_exists, "mount", shown(container.name),
+                "on " + quoted(target.native()) + " is a mount whose program has died", "unmount it first");
   if (failed) throw_errno(failed.value(), "open", "mount point " + quoted(target.native()));
   return real;
 }

@@ -25,7 +25,8 @@ class Laying {
   void directory(const MergedView::Entry& from, int at, const std::string& path) {
     const FileDescriptor raw =
         open_beneath(tree_.root_descriptor(0), from.top().path, O_RDONLY | O_DIRECTORY, tree_.shown(from));
-    if (from.opaque)
+    // Of the lowest layer the view itself doesn't ask for it.
+    if (tree_.mark(from, "opaque") == "y")
       for (const DirectoryEntry& entry : list_directory(at)) remove_tree(at, entry.name);
     const auto entries = tree_.list(from);
     // What is in the directory and not in the view is a whiteout.

@@ -20,6 +20,7 @@ struct Fixture {
   Digest base = import({{.path = "./", .type = '5', .mode = "0000751", .mtime = "00000001750"},
                         {.path = "./kept", .content = "base"},
                         {.path = "./twin", .type = '1', .link = "./kept"},
+                        {.path = "./text", .content = "base"},
                         {.path = "./dir/", .type = '5'},
                         {.path = "./dir/below", .content = "base"},
                         {.path = "./gone", .content = "base"}});
@@ -42,16 +43,15 @@ struct Fixture {
 
 /// Changes of every kind.
 void change(const fs::path& root) {
-  put(root / "kept", "changed");
+  put(root / "text", "changed");  // "kept" has two names, which only a copy keeps together
   fs::remove(root / "new");
-  fs::remove_all(root / "dir");
-  fs::create_directory(root / "dir");
+  fs::remove(root / "dir/below");
   put(root / "dir/again", "again");
-  fs::create_symlink("kept", root / "symlink");
+  fs::create_symlink("text", root / "symlink");
   fs::create_hard_link(root / "dir/again", root / "link");
   fs::permissions(root / "dir/again", fs::perms(0640));
   set_attribute(root / "dir/again", "user.note", "note");
-  for (const char* name : {"kept", "dir/again", "dir", ""}) fs::last_write_time(root / name, 1234567890);
+  for (const char* name : {"text", "dir/again", "dir", ""}) fs::last_write_time(root / name, 1234567890);
   const timespec times[2] = {{1234567890, 0}, {1234567890, 0}};
   REQUIRE(::utimensat(AT_FDCWD, (root / "symlink").c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
 }
@@ -64,7 +64,7 @@ TEST_CASE("a copied container is used where it is, and nothing is mounted") {
   {
     const auto root = f.mounter.mount(f.top, "c");
     CHECK(root.path() == f.container("c") / "upper");
-    CHECK(names(root.path()) == "dir kept new twin");
+    CHECK(names(root.path()) == "dir kept new text twin");
     CHECK(inode(root.path() / "kept") == inode(root.path() / "twin"));
     CHECK(stat_of(root.path()).st_mtime == 01750);
     CHECK(fs::status(root.path()).permissions() == fs::perms(0751));
@@ -88,7 +88,7 @@ TEST_CASE("a copied container can be mounted elsewhere, and read-only, and is in
   {
     auto root = f.mounter.mount(f.top, "c", {.target = place});
     CHECK(root.path() == place);
-    CHECK(names(place) == "dir kept new twin");
+    CHECK(names(place) == "dir kept new text twin");
     CHECK(thrown([&] { f.mounter.remove("c"); }).code() == errc::in_use);
     CHECK(thrown([&] { f.mounter.mount(f.top, "c", {.target = place}); }).code() == errc::already_exists);
     REQUIRE(f.mounter.list().size() == 1);
@@ -131,7 +131,7 @@ TEST_CASE("a copy that was not finished is made anew, and none is refused as a s
   CHECK(container.whole);
   CHECK(thrown([&] { f.diff_id(container); }).code() == errc::refused);
   const auto root = f.mounter.mount(f.top, "c");
-  CHECK(names(root.path()) == "dir kept new twin");
+  CHECK(names(root.path()) == "dir kept new text twin");
 }
 
 TEST_CASE("a copy takes no option of overlay, and no other backend takes a copy") {

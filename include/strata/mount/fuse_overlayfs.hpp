@@ -27,7 +27,8 @@ class STRATA_API FuseOverlayfs {
   bool reads(UnionForm form) const;
   /// Of overlay's options `volatile` is known, and any other refused. Lowers that no store has named (plan.chain) are
   /// looked through for the marks redirect and metacopy of the kernel's overlay, which the program doesn't know and
-  /// would read wrongly without a word: they are refused.
+  /// would read wrongly without a word: they are refused. So is an upper in whose path there is a ':'
+  /// (errc::unsupported).
   MountResult mount(const MountPlan& plan) const;
   void unmount(std::string_view target) const;
 };
