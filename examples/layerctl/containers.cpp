@@ -13,7 +13,7 @@ namespace fs = boost::filesystem;
 namespace {
 
 struct MountArguments {
-  std::string id, name, at;
+  std::string id, name, at, backend;
   bool read_only = false;
   std::vector<std::string> options;  // "option=value", or several joined by commas, as of mount(8)
 };
@@ -34,8 +34,12 @@ int mount(const Session& session, const MountArguments& arguments) {
   strata::MountOptions options{.read_only = arguments.read_only};
   if (!arguments.at.empty()) options.target = fs::absolute(arguments.at);
   for (const std::string& text : arguments.options) set_options(options.overlay, text);
-  auto root = strata::Mounter<>{store}.mount(store.resolve(arguments.id), arguments.name, options);
+  const strata::AnyMounter mounter(store, arguments.backend);
+  auto root = mounter.mount(store.resolve(arguments.id), arguments.name, options);
   root.keep();
+  if (!session.quiet && root.container().backend == mounter.backend())
+    for (const auto& [backend, usable, why] : mounter.passed_over())
+      std::cerr << "layerctl: by " << mounter.backend() << ", since " << backend << " can't be used: " << why << '\n';
   if (session.json) {
     Json object = json_of(root.container());
     object["path"] = root.path().native();
@@ -55,7 +59,7 @@ int mounts(const Session& session, const MountsArguments& arguments) {
   const auto store = session.open_store();
   Table table({"NAME", "LAYER", "STATE", "PATH"});
   Json array = Json::array();
-  for (const strata::ContainerState& state : strata::Mounter<>{store}.list()) {
+  for (const strata::ContainerState& state : strata::AnyMounter{store}.list()) {
     if (!state.mounted && !arguments.all) continue;
     Json object = json_of(state.container);
     object["mounted"] = state.mounted.has_value();
@@ -80,14 +84,14 @@ struct OneContainer {
 
 int umount(const Session& session, const OneContainer& arguments) {
   const auto store = session.open_store();
-  strata::Mounter<>{store}.unmount(arguments.name);
+  strata::AnyMounter{store}.unmount(arguments.name);
   if (session.json) print(Json{{"unmounted", arguments.name}});
   return 0;
 }
 
 int remove_container(const Session& session, const OneContainer& arguments) {
   const auto store = session.open_store();
-  strata::Mounter<>{store}.remove(arguments.name);
+  strata::AnyMounter{store}.remove(arguments.name);
   if (session.json) print(Json{{"removed", arguments.name}});
   return 0;
 }
@@ -135,8 +139,16 @@ void add_container_commands(CLI::App& app, Session& session) {
         ->required();
     command->add_option("NAME", arguments->name, "The container; a known one is mounted again with what it holds")
         ->required();
-    command->add_option("--at", arguments->at, "An existing directory; default: DIR/mounts/NAME")->type_name("DIR");
+    command
+        ->add_option("--at", arguments->at,
+                     "An existing directory; default: DIR/mounts/NAME, or, of a copy, where it is")
+        ->type_name("DIR");
     command->add_flag("--read-only", arguments->read_only, "Let nothing be written");
+    command
+        ->add_option("--backend", arguments->backend,
+                     "What a new container is mounted by; default: the best that works here")
+        ->type_name("NAME")
+        ->check(CLI::IsMember(strata::AnyMounter::names()));
     command->add_option("-o", arguments->options, "An option of the overlay, as the kernel names it")
         ->type_name("OPTION=VALUE")
         ->expected(1)

@@ -1,6 +1,7 @@
 // All of strata.
 #pragma once
 
+#include <strata/any_mounter.hpp>
 #include <strata/apply.hpp>
 #include <strata/budget.hpp>
 #include <strata/byte_stream.hpp>
@@ -20,6 +21,9 @@
 #include <strata/layer_store.hpp>
 #include <strata/lease.hpp>
 #include <strata/lint.hpp>
+#include <strata/mount/btrfs.hpp>
+#include <strata/mount/copy.hpp>
+#include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/kernel_overlay.hpp>
 #include <strata/mount_plan.hpp>
 #include <strata/mounter.hpp>

@@ -4,12 +4,13 @@
 
 #include <strata/error.hpp>
 
-#include "base/program.hpp"
 #include "mount/kernel_log.hpp"
 #include "mount/sys_mount.hpp"
 #include "mount/unmount.hpp"
 
 #include <linux/magic.h>
+
+#include <boost/filesystem/operations.hpp>
 
 #include <cstring>
 
@@ -17,6 +18,7 @@ namespace strata::detail {
 namespace {
 
 constexpr const char* device = "/dev/fuse";
+constexpr std::size_t longest_list = 64U << 10;  // a single argument of a program has at most 128 KiB
 
 std::string remedy_of(int number) {
   if (number == ENOENT || number == ENODEV || number == ENXIO) return "load FUSE's module: modprobe fuse";
@@ -65,6 +67,45 @@ std::string why_no_fuse() {
   return std::string(device) + " can't be opened (" + why + ")" + (remedy.empty() ? "" : ": " + remedy);
 }
 
+DirectoryNames::DirectoryNames(const MountPlan& plan, std::string_view special) : special_(special) {
+  std::size_t length = 0;
+  for (const auto& lower : plan.lowers) length += lower.size() + 4;
+  by_descriptor_ = length > longest_list;
+}
+
+std::string DirectoryNames::of(const boost::filesystem::path& directory) {
+  FileDescriptor fd(sys::openat(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY));
+  if (!fd) throw_errno(errno, "open", "layer directory " + quoted(directory.native()));
+  std::string name = boost::filesystem::absolute(directory).native();
+  if (!by_descriptor_ && name.find_first_of(special_) == std::string::npos) return name;
+  name = "/proc/self/fd/" + std::to_string(fd.get());
+  kept_.push_back(std::move(fd));
+  return name;
+}
+
+std::vector<int> DirectoryNames::kept() const {
+  std::vector<int> numbers;
+  for (const FileDescriptor& fd : kept_) numbers.push_back(fd.get());
+  return numbers;
+}
+
+ProgramResult run_fuse_program(const std::vector<std::string>& program, const std::vector<int>& kept,
+                               const std::string& subject, const std::string& package) {
+  try {
+    ProgramResult result = run_program(program, kept);
+    // A host that takes its children itself has its status.
+    if (result.status > 0)
+      throw_error(errc::unsupported, "mount", subject,
+                  program.front() + " ended with status " + std::to_string(result.status) +
+                      (result.said.empty() ? ", and said nothing" : ": " + result.said));
+    return result;
+  } catch (const Error& error) {
+    if (error.code() != errc::not_found) throw;
+    throw_error(errc::unsupported, "mount", subject, "there is no program " + program.front(),
+                "install it (Debian: apt-get install " + package + ")");
+  }
+}
+
 void mount_fuse(const MountPlan& plan, const std::string& subtype, std::vector<std::string> program,
                 std::vector<int> kept) {
   const FileDescriptor target(sys::openat(AT_FDCWD, plan.target.c_str(), O_PATH | O_DIRECTORY));
@@ -73,19 +114,7 @@ void mount_fuse(const MountPlan& plan, const std::string& subtype, std::vector<s
   program.push_back("/dev/fd/" + std::to_string(made.channel.get()));
   kept.push_back(made.channel.get());
   const std::string subject = "fuse." + subtype + " on " + quoted(plan.target.native());
-  ProgramResult result;
-  try {
-    result = run_program(program, kept);
-  } catch (const Error& error) {
-    if (error.code() != errc::not_found) throw;
-    throw_error(errc::unsupported, "mount", subject, "there is no program " + program.front(),
-                "install it (Debian: apt-get install " + program.front() + ")");
-  }
-  // A host that takes its children itself has its status.
-  if (result.status > 0)
-    throw_error(errc::unsupported, "mount", subject,
-                program.front() + " ended with status " + std::to_string(result.status) +
-                    (result.said.empty() ? ", and said nothing" : ": " + result.said));
+  const ProgramResult result = run_fuse_program(program, kept, subject, program.front());
   made.channel.reset();  // so that the program's end is the only one, and its death is seen
   struct statfs st {};
   if (sys::fstatfs(made.mount.get(), st) != 0)

@@ -16,8 +16,6 @@ namespace {
 using namespace detail;
 using boost::filesystem::path;
 
-constexpr std::size_t longest_list = 64U << 10;  // a single argument of a program has at most 128 KiB
-
 void check_options(const MountPlan& plan) {
   for (const auto& [name, value] : plan.options.spelled())
     if (name != "volatile")
@@ -53,36 +51,6 @@ void check_upper(const path& upper) {
                 "put it elsewhere, or use another backend");
 }
 
-/// The plan's directories as the program is told of them.
-class Names {
- public:
-  explicit Names(const MountPlan& plan) {
-    std::size_t length = 0;
-    for (const path& lower : plan.lowers) length += lower.size() + 1;
-    by_descriptor_ = length > longest_list;
-  }
-
-  /// A name as it is, or, where that could mean something else, that of a descriptor, which is kept.
-  std::string of(const path& directory) {
-    FileDescriptor fd(sys::openat(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY));
-    if (!fd) throw_errno(errno, "open", "layer directory " + quoted(directory.native()));
-    std::string name = boost::filesystem::absolute(directory).native();
-    if (!by_descriptor_ && name.find_first_of(":,\\") == std::string::npos) return name;
-    name = "/proc/self/fd/" + std::to_string(fd.get());
-    kept_.push_back(std::move(fd));
-    return name;
-  }
-  std::vector<int> kept() const {
-    std::vector<int> numbers;
-    for (const FileDescriptor& fd : kept_) numbers.push_back(fd.get());
-    return numbers;
-  }
-
- private:
-  bool by_descriptor_;
-  std::vector<FileDescriptor> kept_;
-};
-
 }  // namespace
 
 MountProbe FuseOverlayfs::probe() const {
@@ -111,7 +79,7 @@ MountResult FuseOverlayfs::mount(const MountPlan& plan) const {
                     std::to_string(max_layers),
                 "merge some of the layers");
   if (!plan.upper.empty()) check_upper(plan.upper);
-  Names names(plan);
+  DirectoryNames names(plan, ":,\\");
   std::string options = "lowerdir=";
   for (const path& lower : plan.lowers) {
     if (!options.ends_with('=')) options += ':';

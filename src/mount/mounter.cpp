@@ -5,6 +5,7 @@
 #include "mount/container_directory.hpp"
 #include "mount/container_mounts.hpp"
 #include "mount/sys_mount.hpp"
+#include "mount/unmount.hpp"
 #include "store/core.hpp"
 #include "store/draft.hpp"
 #include "tree/directory.hpp"
@@ -91,7 +92,7 @@ MountPlan plan_of(const StoreCore& core, const Container& container, const Layer
 
 /// Takes down the mounts, the last one first. Nothing else that lies on the same place is touched. False: there were
 /// none.
-bool unmount_all(const detail::BackendPolicy& backend, const ContainerMounts& container) {
+bool unmount_all(const std::function<void(std::string_view target)>& unmount, const ContainerMounts& container) {
   for (bool found = false;; found = true) {
     const auto table = mount_table();
     const auto mounts = container.of(table);
@@ -102,7 +103,7 @@ bool unmount_all(const detail::BackendPolicy& backend, const ContainerMounts& co
     if (!container.has(*top))
       throw_error(errc::in_use, "unmount", quoted(target.native()), quoted(top->source) + " is mounted over it",
                   "unmount that first");
-    backend.unmount(target.native());
+    unmount(target.native());
   }
 }
 
@@ -114,7 +115,7 @@ bool unmount_container(const StoreCore& core, const detail::BackendPolicy& backe
   // the kernel slow to write it: so that mount alone is asked for first.
   const bool at_target = container && mounts.is_at(container->container().target);
   if (at_target) backend.unmount(container->container().target.native());
-  if (unmount_all(backend, mounts) || at_target) return true;
+  if (unmount_all(backend.unmount, mounts) || at_target) return true;
   if (!container) return false;
   if (const std::string process = mounts.elsewhere(); !process.empty())
     throw_error(errc::in_use, "unmount", shown(name), "it is mounted in another mount namespace, that of " + process,
@@ -260,10 +261,12 @@ std::vector<std::string> MounterBase::clean() const {
   const auto exists = [&](const std::string& name) {
     return detail::try_stat(core_->root_descriptor(), "containers/" + name).has_value();
   };
+  // Of a container that is gone nobody knows the backend.
+  const auto by_name = [](std::string_view target) { detail::unmount_at(std::string(target), "what is mounted"); };
   for (const MountedEntry& entry : mount_table()) {
     const auto name = detail::container_of_source(*core_, entry.source);
     if (!name || exists(*name)) continue;
-    unmount_all(backend_, ContainerMounts(*core_, *name, false));
+    unmount_all(by_name, ContainerMounts(*core_, *name, false));
     cleaned.push_back("unmounted " + quoted(entry.target.native()) + ", of container " + quoted(*name) +
                       " that no longer exists");
   }

@@ -110,7 +110,7 @@ std::span<const int> errnos_of(std::string_view call) {
       {"name_to_handle_at ", {EOPNOTSUPP}},
       {"fsopen fsmount ", {EMFILE, ENOMEM}},
       {"fsconfig_flag fsconfig_string fsconfig_fd fsconfig_create ", {ENOMEM, EIO}},
-      {"move_mount mount ", {ENOMEM, EBUSY}},
+      {"move_mount mount open_tree mount_setattr ", {ENOMEM, EBUSY}},
       {"umount2 ", {EBUSY, ENOMEM}},
       {"clone_file ", {EOPNOTSUPP, EIO}},
       {"chdir ioctl ", {EIO}},

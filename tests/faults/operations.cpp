@@ -2,6 +2,7 @@
 
 #include <strata/diff_writer.hpp>
 #include <strata/error.hpp>
+#include <strata/mount/copy.hpp>
 
 #include "store/core.hpp"
 #include "support/tree_text.hpp"
@@ -309,6 +310,31 @@ Operation mounting(bool read_only) {
   return operation;
 }
 
+Operation copying(bool read_only) {
+  Operation operation;
+  operation.name = read_only ? "mount a copy, read-only" : "mount a copy";
+  operation.needs_mounts = read_only;
+  operation.run = [read_only](Scene& scene) {
+    MountOptions options;
+    options.read_only = read_only;
+    try {
+      Mounter<Copy>(scene.store()).mount(scene.child(), "m", options).keep();
+    } catch (const Error& error) {
+      if (error.code() != errc::already_exists || !is_mounted(scene)) throw;
+    }
+    return names_beneath(scene.root() / (read_only ? "mounts/m" : "containers/m/upper"), 2);
+  };
+  operation.unchanged = [](Scene& scene) {
+    return scene.store().find_container("m") ? "the mount failed, and its container stays" : "";
+  };
+  operation.undo = [](Scene& scene) {
+    if (!scene.store().find_container("m")) return;
+    Mounter<Copy>(scene.store()).unmount("m");
+    Mounter<Copy>(scene.store()).remove("m");
+  };
+  return operation;
+}
+
 Operation unmounting() {
   Operation operation;
   operation.name = "unmount";
@@ -366,6 +392,8 @@ const std::vector<Operation>& operations() {
         cleaning(),
         mounting(false),
         mounting(true),
+        copying(false),
+        copying(true),
         unmounting(),
     };
     for (Operation& operation : keeping_operations()) operations.push_back(std::move(operation));
