@@ -4,6 +4,7 @@
 
 #include <strata/digest.hpp>
 #include <strata/export.hpp>
+#include <strata/id_map.hpp>
 #include <strata/whiteout.hpp>
 
 #include <boost/filesystem/path.hpp>
@@ -50,6 +51,13 @@ struct STRATA_API MountPlan {
   std::vector<Digest> chain;
   /// Where a backend may keep what it has made of lowers, in a directory of its own; empty: nowhere.
   boost::filesystem::path kept;
+  /// Below the lowers, topmost first: directories whose names aren't seen, and whose files are the content of those
+  /// that the lowest lower, or with metacopy=on any, redirects to them. KernelOverlay alone has them (Linux 6.5;
+  /// before 6.16 only with metacopy=on).
+  std::vector<boost::filesystem::path> data_only;
+  /// The owners that the lowers' have in the mount, whose ids the layers know as `container`, and the mount as `host`;
+  /// others' belong to nobody, and can't be changed. KernelOverlay alone has it (Linux 6.13).
+  IdMap ids;
   boost::filesystem::path upper;   ///< empty: read-only
   boost::filesystem::path work;    ///< with `upper`: an empty directory on the same mount
   boost::filesystem::path target;  ///< an existing directory
@@ -61,6 +69,8 @@ struct STRATA_API MountPlan {
 
   /// Throws errc::refused that names the members or options in conflict and says what to change. Looks at no file.
   void validate() const;
+  /// The same for a mount that isn't attached: one that has a target is refused.
+  void validate_detached() const;
 };
 
 /// What a backend found about itself on this machine.

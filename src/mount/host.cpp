@@ -34,6 +34,8 @@ std::uint64_t effective_capabilities() {
   return line == std::string::npos ? 0 : std::strtoull(status->c_str() + line + std::strlen("\nCapEff:"), nullptr, 16);
 }
 
+bool can_mount() { return effective_capabilities() >> 21 & 1; }
+
 std::optional<std::string> read_text(const char* path) {
   const FileDescriptor file(sys::openat(AT_FDCWD, path, O_RDONLY));
   if (!file) return std::nullopt;

@@ -22,6 +22,8 @@ std::string kernel_release();
 bool in_initial_user_namespace();
 /// The effective capabilities of this thread, bit N for capability number N.
 std::uint64_t effective_capabilities();
+/// Whether it has CAP_SYS_ADMIN, without which nothing can be mounted.
+bool can_mount();
 
 /// The whole of a small or generated file; nullopt where it can't be read (errno says why).
 std::optional<std::string> read_text(const char* path);

@@ -3,6 +3,7 @@
 
 #include "mount/host.hpp"
 #include "mount/mount_table.hpp"
+#include "mount/overlay_causes.hpp"
 #include "mount/overlay_methods.hpp"
 #include "mount/sys_mount.hpp"
 #include "mount/unmount.hpp"
@@ -10,22 +11,26 @@
 #include <linux/magic.h>
 
 #include <algorithm>
+#include <exception>
+#include <thread>
 
 namespace strata {
 namespace {
 
 using detail::KernelVersion;
+using detail::subject_of;
 
 std::string on(const boost::filesystem::path& target) { return "overlay on " + quoted(target.native()); }
 
 void check_limits(const MountPlan& plan) {
-  if (plan.lowers.size() > KernelOverlay::max_layers)
-    throw_error(errc::limit_exceeded, "mount", on(plan.target),
-                "it has " + std::to_string(plan.lowers.size()) + " layers, and overlay takes at most " +
+  const std::size_t layers = plan.lowers.size() + plan.data_only.size();
+  if (layers > KernelOverlay::max_layers)
+    throw_error(errc::limit_exceeded, "mount", subject_of(plan),
+                "it has " + std::to_string(layers) + " layers, and overlay takes at most " +
                     std::to_string(KernelOverlay::max_layers),
                 "merge some of the layers");
-  if (plan.lowers.size() == 1 && plan.upper.empty())
-    throw_error(errc::refused, "mount", on(plan.target), "a single layer without an upper is no overlay",
+  if (layers == 1 && plan.upper.empty())
+    throw_error(errc::refused, "mount", subject_of(plan), "a single layer without an upper is no overlay",
                 "put an empty directory on top of it, or give it an upper");
 }
 
@@ -46,29 +51,92 @@ std::string default_of(const std::string& option) {
   return text && text->starts_with('Y') ? "on" : "off";
 }
 
-/// The kernel drops an option that it can't keep with a line in its log and no error: say so instead. Looks only where
-/// such an option was asked for, since the table's line is long.
+/// The options that the kernel drops with a line in its log and no error, where it can't keep them.
+bool may_be_lost(const std::pair<std::string, std::string>& option) {
+  constexpr std::string_view names[] = {"index", "metacopy", "nfs_export", "redirect_dir"};
+  return std::find(std::begin(names), std::end(names), option.first) != std::end(names) &&
+         (option.second == "on" || option.second == "off");
+}
+
+bool may_lose_options(const MountPlan& plan) {
+  const auto options = detail::kernel_options(plan);
+  return std::any_of(options.begin(), options.end(), may_be_lost);
+}
+
+/// Says so instead. Looks only where such an option was asked for, since the table's line is long.
 void check_options(int mount, const MountPlan& plan) {
-  constexpr std::string_view may_be_dropped[] = {"index", "metacopy", "nfs_export", "redirect_dir"};
   std::optional<MountedEntry> entry;
-  for (const auto& [name, asked] : detail::kernel_options(plan)) {
-    if (std::find(std::begin(may_be_dropped), std::end(may_be_dropped), name) == std::end(may_be_dropped)) continue;
-    if (asked != "on" && asked != "off") continue;
+  for (const auto& option : detail::kernel_options(plan)) {
+    if (!may_be_lost(option)) continue;
     if (!entry) entry = entry_of(mount);
     if (!entry) return;
+    const std::string& name = option.first;
+    const std::string& asked = option.second;
     const auto shown = detail::mount_option(entry->options, name);
     const std::string found = shown ? std::string(*shown) : default_of(name);
     // redirect_dir=off is shown as what it amounts to: "follow" or "nofollow".
     if (found != asked && (asked == "on" || found == "on"))
-      throw_error(errc::unsupported, "mount", on(plan.target),
+      throw_error(errc::unsupported, "mount", subject_of(plan),
                   "the kernel turned " + name + "=" + asked + " into " + name + "=" + found,
                   "leave the option out; in a user namespace, or on an upper without file handles, it can't be had");
   }
 }
 
+/// Attaches a mount in the mount namespace of a thread, which ends with it, for a look at the table there. Returns a
+/// copy, detached again.
+FileDescriptor checked_elsewhere(FileDescriptor mount, const MountPlan& plan) {
+  FileDescriptor copy;
+  std::exception_ptr failure;
+  std::thread([&] {
+    try {
+      if (sys::unshare(CLONE_NEWNS) != 0) throw_errno(errno, "make", "a mount namespace");
+      if (sys::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+        throw_errno(errno, "make private", "the mounts of a namespace");
+      const FileDescriptor root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
+      if (!root || sys::move_mount(mount.get(), root.get()) != 0) throw_errno(errno, "attach", subject_of(plan));
+      check_options(mount.get(), plan);
+      copy = FileDescriptor(sys::open_tree_clone(mount.get()));
+      if (!copy) throw_errno(errno, "detach", subject_of(plan));
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }).join();
+  if (failure) std::rethrow_exception(failure);
+  return copy;
+}
+
 void detach(int mount) {
   // The descriptor's name reaches this very mount, whatever was mounted over it since.
   sys::umount2(("/proc/self/fd/" + std::to_string(mount)).c_str(), MNT_DETACH);
+}
+
+void check_form(const KernelOverlay& backend, const MountPlan& plan) {
+  if (backend.reads(plan.form)) return;
+  if (plan.form == UnionForm::overlay_user)
+    throw_error(errc::unsupported, "mount", subject_of(plan), "layers in the form overlay-user need Linux 5.11",
+                "use a newer kernel, or mount as root a store in the other form");
+  throw_error(errc::unsupported, "mount", subject_of(plan),
+              "deletions in layers in the form overlay-trusted can't be seen from a user namespace",
+              "mount as root, or use a store in the form overlay-user");
+}
+
+/// The mount by the new API. nullopt: there is only mount(2).
+std::optional<FileDescriptor> unattached(const MountPlan& plan, KernelOverlay::Method first, MountResult& result) {
+  using Method = KernelOverlay::Method;
+  std::optional<FileDescriptor> mount;
+  if (first == Method::descriptors) {
+    mount = detail::mount_by_context(plan, true);
+    result.method = "fsopen, layers by descriptor";
+  }
+  if (!mount && !plan.ids.empty())
+    throw_error(
+        errc::unsupported, "mount", subject_of(plan), "layers with an id map must be given by descriptor",
+        "use Linux 6.13 or newer, without a sandbox that refuses fsopen; or map the ids when layers are applied");
+  if (!mount && first != Method::classic) {
+    mount = detail::mount_by_context(plan, false);
+    result.method = "fsopen, layers by name";
+  }
+  return mount;
 }
 
 }  // namespace
@@ -81,28 +149,17 @@ bool KernelOverlay::reads(UnionForm form) const {
 MountResult KernelOverlay::mount(const MountPlan& plan) const {
   plan.validate();
   check_limits(plan);
-  if (!reads(plan.form))
-    throw_error(errc::unsupported, "mount", on(plan.target),
-                plan.form == UnionForm::overlay_user
-                    ? "layers in the form overlay-user need Linux 5.11"
-                    : "deletions in layers in the form overlay-trusted can't be seen from a user namespace",
-                plan.form == UnionForm::overlay_user ? "use a newer kernel, or mount as root a store in the other form"
-                                                     : "mount as root, or use a store in the form overlay-user");
-
-  std::optional<FileDescriptor> mount;
+  check_form(*this, plan);
   MountResult result;
-  if (first_method == Method::descriptors) {
-    mount = detail::mount_by_context(plan, true);
-    result.method = "fsopen, layers by descriptor";
-  }
-  if (!mount && first_method != Method::classic) {
-    mount = detail::mount_by_context(plan, false);
-    result.method = "fsopen, layers by name";
-  }
+  auto mount = unattached(plan, first_method, result);
   if (mount) {
     const FileDescriptor target(sys::openat(AT_FDCWD, plan.target.c_str(), O_PATH | O_DIRECTORY));
-    if (!target) throw_errno(errno, "open", "mount point " + quoted(plan.target.native()));
-    if (sys::move_mount(mount->get(), target.get()) != 0) throw_errno(errno, "attach", on(plan.target));
+    if (!target) {
+      const int number = errno;
+      throw_errno(number, "open", "mount point " + quoted(plan.target.native()), {},
+                  number == ENOENT || number == ENOTDIR ? "name a directory that exists" : "");
+    }
+    if (sys::move_mount(mount->get(), target.get()) != 0) throw_errno(errno, "attach", subject_of(plan));
   } else {
     mount = detail::mount_classic(plan);
     result.method = "mount(2)";
@@ -114,6 +171,20 @@ MountResult KernelOverlay::mount(const MountPlan& plan) const {
     throw;
   }
   return result;
+}
+
+FileDescriptor KernelOverlay::mount_detached(const MountPlan& plan) const {
+  plan.validate_detached();
+  check_limits(plan);
+  check_form(*this, plan);
+  MountResult result;
+  auto mount = unattached(plan, first_method, result);
+  if (!mount)
+    throw_error(errc::unsupported, "mount", subject_of(plan), "this kernel can only mount at a directory",
+                "use Linux 6.7 or newer, without a sandbox that refuses fsopen; or give a target");
+  // What the kernel made of the options stands only in the table of a mount namespace.
+  if (may_lose_options(plan)) *mount = checked_elsewhere(*std::move(mount), plan);
+  return *std::move(mount);
 }
 
 void KernelOverlay::unmount(std::string_view target) const {
@@ -134,8 +205,12 @@ MountProbe KernelOverlay::probe() const {
   probe.features.emplace_back("kernel", detail::kernel_release());
   const FileDescriptor context(sys::fsopen("overlay"));
   const int number = context ? 0 : errno;
-  if (number == EPERM) {
+  if (!detail::can_mount()) {
     probe.why = "this process has no CAP_SYS_ADMIN: run it as root, or in a user and mount namespace: unshare -Urm";
+    return probe;
+  }
+  if (number == EPERM && !detail::in_initial_user_namespace() && !reads(UnionForm::overlay_user)) {
+    probe.why = "no overlay can be mounted in a user namespace before Linux 5.11: run as root, outside of one";
     return probe;
   }
   if (number == ENODEV) {

@@ -35,11 +35,15 @@ void check_path(const path& name, const char* member) {
 void check_layers(const MountPlan& plan) {
   if (plan.lowers.empty()) refuse("it has no lower", "give at least one layer");
   std::vector<std::pair<std::string, const path*>> sorted;
-  sorted.reserve(plan.lowers.size());
-  for (const auto& lower : plan.lowers) {
-    check_path(lower, "a lower");
-    sorted.emplace_back(comparable(lower), &lower);
-  }
+  sorted.reserve(plan.lowers.size() + plan.data_only.size());
+  const auto add = [&](const std::vector<path>& directories, const char* member) {
+    for (const auto& directory : directories) {
+      check_path(directory, member);
+      sorted.emplace_back(comparable(directory), &directory);
+    }
+  };
+  add(plan.lowers, "a lower");
+  add(plan.data_only, "a data-only lower");
   std::sort(sorted.begin(), sorted.end());
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     const auto& [outer, outer_path] = sorted[i - 1];
@@ -102,15 +106,24 @@ void check_options(const MountPlan& plan) {
   }
 }
 
+void check_all_but_target(const MountPlan& plan) {
+  check_layers(plan);
+  check_upper(plan);
+  check_options(plan);
+  if (plan.source.size() > longest_source || plan.source.find('\0') != std::string::npos)
+    refuse("source " + quoted(plan.source) + " is longer than 255 bytes or has a NUL byte", "give a shorter one");
+}
+
 }  // namespace
 
 void MountPlan::validate() const {
-  check_layers(*this);
-  check_upper(*this);
   check_path(target, "target");
-  check_options(*this);
-  if (source.size() > longest_source || source.find('\0') != std::string::npos)
-    refuse("source " + quoted(source) + " is longer than 255 bytes or has a NUL byte", "give a shorter one");
+  check_all_but_target(*this);
+}
+
+void MountPlan::validate_detached() const {
+  if (!target.empty()) refuse("a detached mount has a target", "leave it out, or attach the mount there afterwards");
+  check_all_but_target(*this);
 }
 
 }  // namespace strata

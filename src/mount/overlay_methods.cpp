@@ -2,6 +2,8 @@
 
 #include <strata/error.hpp>
 
+#include "mount/host.hpp"
+#include "mount/id_mapped.hpp"
 #include "mount/kernel_log.hpp"
 #include "mount/overlay_causes.hpp"
 #include "mount/sys_mount.hpp"
@@ -21,7 +23,10 @@ bool is_read_only(const MountPlan& plan) { return plan.read_only || plan.upper.e
 FileDescriptor open_layer(const path& directory) {
   FileDescriptor fd(sys::openat(AT_FDCWD, directory.c_str(), O_PATH | O_DIRECTORY));
   if (fd) return fd;
-  throw_errno(errno, "open", "layer directory " + quoted(directory.native()));
+  const int number = errno;
+  throw_errno(
+      number, "open", "layer directory " + quoted(directory.native()), {},
+      number == ENOENT || number == ENOTDIR ? "each layer, the upper and the work directory must be a directory" : "");
 }
 
 /// A filesystem context that is being given its options.
@@ -73,6 +78,7 @@ template <class TextOf>
 std::string classic_data(const MountPlan& plan, TextOf text_of) {
   std::string data = "lowerdir=";
   for (std::size_t i = 0; i < plan.lowers.size(); ++i) data += (i ? ":" : "") + text_of(plan.lowers[i], "\\:,");
+  for (const path& directory : plan.data_only) data += "::" + text_of(directory, "\\:,");
   if (!plan.upper.empty()) data += ",upperdir=" + text_of(plan.upper, "\\,") + ",workdir=" + text_of(plan.work, "\\,");
   for (const auto& [name, value] : kernel_options(plan)) data += "," + name + (value.empty() ? "" : "=" + value);
   return data;
@@ -81,8 +87,10 @@ std::string classic_data(const MountPlan& plan, TextOf text_of) {
 std::optional<FileDescriptor> try_by_context(const MountPlan& plan, bool descriptors, KernelLog* log) {
   Context context(plan, log);
   if (!context) {
-    if (errno == ENOSYS) return std::nullopt;
-    throw_overlay_error(errno, plan, {});
+    const int number = errno;
+    // A seccomp filter that doesn't know it says EPERM, or ENOSYS as kernels do that have none.
+    if (number == ENOSYS || (number == EPERM && can_mount())) return std::nullopt;
+    throw_overlay_error(number, plan, {});
   }
   if (!descriptors && !takes_layers_by_name()) return std::nullopt;
   context.check(sys::fsconfig_string(context.fd(), "source", plan.source.c_str()));
@@ -93,13 +101,20 @@ std::optional<FileDescriptor> try_by_context(const MountPlan& plan, bool descrip
     return descriptors ? sys::fsconfig_fd(context.fd(), key, layer.get())
                        : set_by_name(context.fd(), key, name, layer.get());
   };
+  const IdMapper mapper(plan.ids);
+  std::vector<FileDescriptor> mapped;  // such a mount lasts as its descriptor does, until overlay has its own
+  const auto set_lower = [&](const path& name) {
+    if (!mapper) return set_layer("lowerdir+", name);
+    mapped.push_back(mapper.map(open_layer(name).get(), name.native()));
+    return sys::fsconfig_fd(context.fd(), "lowerdir+", mapped.back().get());
+  };
   for (std::size_t i = 0; i < plan.lowers.size(); ++i) {
     // The first says whether the kernel takes descriptors. One that does takes names as well, each by a single call;
     // what is wrong with one, opening it tells.
-    if (descriptors && i > 0 && is_plain(plan.lowers[i]) &&
+    if (descriptors && i > 0 && !mapper && is_plain(plan.lowers[i]) &&
         sys::fsconfig_string(context.fd(), "lowerdir+", plan.lowers[i].c_str()) == 0)
       continue;
-    const int result = set_layer("lowerdir+", plan.lowers[i]);
+    const int result = set_lower(plan.lowers[i]);
     if (result != 0 && i == 0 && descriptors) {
       const int number = errno;
       // EBADF: 6.7 to 6.12; EINVAL: 6.5 and 6.6, which know no lowerdir+; EOPNOTSUPP: before.
@@ -108,6 +123,7 @@ std::optional<FileDescriptor> try_by_context(const MountPlan& plan, bool descrip
     }
     context.check(result);
   }
+  for (const path& directory : plan.data_only) context.check(set_layer("datadir+", directory));
   if (!plan.upper.empty()) {
     context.check(set_layer("upperdir", plan.upper));
     context.check(set_layer("workdir", plan.work));
@@ -155,6 +171,9 @@ std::optional<FileDescriptor> mount_by_context(const MountPlan& plan, bool descr
 }
 
 FileDescriptor mount_classic(const MountPlan& plan) {
+  if (!plan.data_only.empty() && kernel_version() < KernelVersion{6, 5})
+    throw_error(errc::unsupported, "mount", subject_of(plan), "this kernel has no data-only lowers",
+                "use Linux 6.5 or newer");
   KernelLog log;
   const FileDescriptor target = open_layer(plan.target);
   const std::string target_name = "/proc/self/fd/" + std::to_string(target.get());
@@ -164,7 +183,8 @@ FileDescriptor mount_classic(const MountPlan& plan) {
   };
 
   bool absolute = plan.upper.empty() || (plan.upper.is_absolute() && plan.work.is_absolute());
-  for (const auto& lower : plan.lowers) absolute = absolute && lower.is_absolute();
+  for (const auto* directories : {&plan.lowers, &plan.data_only})
+    for (const auto& directory : *directories) absolute = absolute && directory.is_absolute();
   std::string data =
       classic_data(plan, [](const path& name, const char* special) { return escaped(name.native(), special); });
   int number = 0;
@@ -177,7 +197,7 @@ FileDescriptor mount_classic(const MountPlan& plan) {
       return std::to_string(layers.back().get());
     });
     if (data.size() > longest_data)
-      throw_error(errc::limit_exceeded, "mount", "overlay on " + quoted(plan.target.native()),
+      throw_error(errc::limit_exceeded, "mount", subject_of(plan),
                   "its layers don't fit in the one page that mount(2) takes",
                   "use Linux 6.7 or newer, or fewer layers");
     // Relative names count from the working directory, which belongs to the process: so a thread with one of its own.
@@ -186,7 +206,8 @@ FileDescriptor mount_classic(const MountPlan& plan) {
     }).join();
   }
   if (number != 0) {
-    for (const auto& lower : plan.lowers) open_layer(lower);  // throws the error that names it
+    for (const auto* directories : {&plan.lowers, &plan.data_only})
+      for (const auto& directory : *directories) open_layer(directory);  // throws the error that names it
     if (!plan.upper.empty()) {
       open_layer(plan.upper);
       open_layer(plan.work);

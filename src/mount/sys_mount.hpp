@@ -7,8 +7,10 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 
 #include <array>
+#include <csignal>
 #include <cstddef>
 
 namespace strata::sys {
@@ -36,16 +38,36 @@ inline int move_mount(int mount, int target) noexcept {
   return once("move_mount",
               [&] { return ::move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH); });
 }
-/// A detached copy of the mount that `path` is in, with that directory as its root (Linux 5.2).
-inline int open_tree_clone(const char* path) noexcept {
-  return once("open_tree", [&] { return ::open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC); });
+/// A detached copy of the mount at `dir`, with that directory as its root.
+inline int open_tree_clone(int dir) noexcept {
+  return once("open_tree_clone",
+              [&] { return ::open_tree(dir, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC); });
 }
-/// Adds attributes to a mount (Linux 5.12).
-inline int mount_setattr(int mount, std::uint64_t attributes) noexcept {
-  return once("mount_setattr", [&] {
-    mount_attr change{attributes, 0, 0, 0};
-    return ::mount_setattr(mount, "", AT_EMPTY_PATH, &change, sizeof change);
+inline int mount_setattr(int mount, mount_attr& attributes) noexcept {
+  return once("mount_setattr",
+              [&] { return ::mount_setattr(mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes); });
+}
+inline int pipe2(int ends[2]) noexcept {
+  return once("pipe2", [&] { return ::pipe2(ends, O_CLOEXEC); });
+}
+/// Starts a process in a user namespace of its own that does nothing until `wait_for` ends or is written to. It sends
+/// no signal when it ends, so that whoever waits for children of theirs doesn't find it.
+inline pid_t clone_into_user_namespace(int wait_for, int close_first) noexcept {
+  return once("clone", [&] {
+    const auto child = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWUSER, nullptr, nullptr, nullptr, 0));
+    if (child != 0) return child;
+    // Other threads' locks are as they were: system calls alone.
+    char byte;
+    ::syscall(SYS_close, close_first);
+    ::syscall(SYS_read, wait_for, &byte, 1);
+    ::_exit(0);
   });
+}
+/// Ends such a process.
+inline void kill_clone(pid_t child) noexcept {
+  ::kill(child, SIGKILL);
+  while (::waitpid(child, nullptr, __WALL) == -1 && errno == EINTR) {
+  }
 }
 inline int mount(const char* source, const char* target, const char* type, unsigned long flags,
                  const void* data) noexcept {

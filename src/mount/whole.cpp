@@ -42,6 +42,9 @@ void check_whole(const MountPlan& plan, std::string_view backend) {
   if (plan.upper.empty())
     throw_error(errc::refused, "mount", "this plan", "it has no upper, and " + std::string(backend) + " makes one",
                 "give an upper and a work; read_only keeps them from being written");
+  if (!plan.data_only.empty() || !plan.ids.empty())
+    throw_error(errc::unsupported, "mount", "this plan", "data-only lowers and id maps are the kernel's overlay's alone",
+                "leave them out, or mount it by that");
   if (const auto options = plan.options.spelled(); !options.empty())
     throw_error(errc::refused, "mount", "this plan",
                 "option " + options.front().first + " is overlay's, and " + std::string(backend) + " is none",
@@ -69,9 +72,11 @@ std::string attach_whole(const MountPlan& plan) {
                   "name another target");
     return "in place";
   }
-  const FileDescriptor tree(sys::open_tree_clone(plan.upper.c_str()));
+  const FileDescriptor upper = open_directory(plan.upper);
+  const FileDescriptor tree(sys::open_tree_clone(upper.get()));
   if (!tree && errno != ENOSYS) throw_not_attached(plan, errno);
-  if (!tree || (plan.read_only && sys::mount_setattr(tree.get(), MOUNT_ATTR_RDONLY) != 0)) {
+  mount_attr read_only{MOUNT_ATTR_RDONLY, 0, 0, 0};
+  if (!tree || (plan.read_only && sys::mount_setattr(tree.get(), read_only) != 0)) {
     attach_classic(plan);
     return "mount(2)";
   }

@@ -183,7 +183,7 @@ TEST_CASE("a work directory that can't be prepared, because the filesystem is fu
     fs::create_directory(f.plan.work);
     const Error error = f.refusal();
     CHECK(error.code().value() == EROFS);
-    CHECK_THAT(error.remedy(), Contains("full"));
+    CHECK_THAT(error.detail(), Contains("full"));
   });
 }
 

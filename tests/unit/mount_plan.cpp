@@ -156,3 +156,20 @@ TEST_CASE("an option or value that doesn't exist is shown with those that do") {
   CHECK_THAT(said("volatile", "yes"), Contains("on, off"));
   CHECK(options.spelled().empty());
 }
+
+TEST_CASE("data-only lowers are checked as the lowers are") {
+  CHECK(refusal([](MountPlan& plan) { plan.data_only = {"/data/1", "/data/2"}; }).empty());
+  CHECK_THAT(refusal([](MountPlan& plan) { plan.data_only = {""}; }), Contains("a data-only lower is empty"));
+  CHECK_THAT(refusal([](MountPlan& plan) { plan.data_only = {"/layers/2"}; }), Contains("there twice"));
+  CHECK_THAT(refusal([](MountPlan& plan) { plan.data_only = {"/layers/1/objects"}; }), Contains("inside"));
+  CHECK_THAT(refusal([](MountPlan& plan) { plan.data_only = {"/c/upper"}; }), Contains("upper"));
+}
+
+TEST_CASE("a plan of a detached mount has no target, and is checked as any other") {
+  MountPlan plan = good_plan();
+  CHECK_THROWS_AS(plan.validate_detached(), Error);
+  plan.target.clear();
+  CHECK_NOTHROW(plan.validate_detached());
+  plan.work.clear();
+  CHECK_THROWS_AS(plan.validate_detached(), Error);
+}

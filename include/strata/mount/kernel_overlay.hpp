@@ -3,6 +3,7 @@
 
 #include <strata/concepts.hpp>
 #include <strata/export.hpp>
+#include <strata/file_descriptor.hpp>
 #include <strata/mount_plan.hpp>
 
 #include <cstddef>
@@ -21,10 +22,14 @@ class STRATA_API KernelOverlay {
   MountProbe probe() const;
   /// overlay_trusted only outside of user namespaces: inside one, trusted.* attributes can't be seen.
   bool reads(UnionForm form) const;
-  /// Takes 2 to 500 layers, or one with an upper. Mounts, then checks that what is mounted is what was asked for: a
-  /// read-write plan that the kernel made read-only (a work directory that it can't prepare) is unmounted and an error,
-  /// and so is an option that the kernel left out. Errors carry the kernel's own message.
+  /// Takes 2 to 500 layers, data-only ones counted, or one with an upper. Mounts, then checks that what is mounted is
+  /// what was asked for: a read-write plan that the kernel made read-only (a work directory that it can't prepare) is
+  /// unmounted and an error, and so is an option that the kernel left out. Errors carry the kernel's own message.
   MountResult mount(const MountPlan& plan) const;
+  /// The same without a target: the mount, of which nothing but this descriptor knows. Whoever has it can work in it
+  /// (openat and the like), hand it to another process, or attach it (move_mount); closed before that, it is gone.
+  /// Needs the new mount API (Linux 5.2): errc::unsupported.
+  FileDescriptor mount_detached(const MountPlan& plan) const;
   /// errc::in_use names the processes and mounts that keep it busy, as far as this process may see them.
   void unmount(std::string_view target) const;
 
