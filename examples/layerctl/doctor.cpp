@@ -20,10 +20,20 @@ const char* name_of(strata::Finding::Verdict verdict) {
   return "";
 }
 
-struct Nothing {};
+struct DoctorArguments {
+  std::string backend, layer;
+};
 
-int doctor(const Session& session, const Nothing&) {
-  const auto findings = strata::diagnose(session.root);
+std::vector<strata::Finding> findings_of(const Session& session, const DoctorArguments& arguments) {
+  if (!arguments.layer.empty()) {
+    const auto store = session.open_store();
+    return strata::diagnose_chain(store, store.resolve(arguments.layer));
+  }
+  return arguments.backend.empty() ? strata::diagnose(session.root) : strata::diagnose_backend(arguments.backend);
+}
+
+int doctor(const Session& session, const DoctorArguments& arguments) {
+  const auto findings = findings_of(session, arguments);
   if (session.json) {
     Json array = Json::array();
     for (const strata::Finding& finding : findings)
@@ -47,8 +57,14 @@ int doctor(const Session& session, const Nothing&) {
 }  // namespace
 
 void add_doctor_command(CLI::App& app, Session& session) {
-  on(app.add_subcommand("doctor", "Show what this kernel, filesystem and user can do"), session,
-     std::make_shared<Nothing>(), doctor);
+  CLI::App* command = app.add_subcommand("doctor", "Show what this kernel, filesystem and user can do");
+  auto arguments = std::make_shared<DoctorArguments>();
+  auto* backend = command->add_option("--backend", arguments->backend, "Only what this mount backend can do: overlay")
+                      ->type_name("NAME");
+  command->add_option("--layer", arguments->layer, "Whether the chain of this layer can be mounted, and if not, why")
+      ->type_name("ID")
+      ->excludes(backend);
+  on(command, session, std::move(arguments), doctor);
 }
 
 }  // namespace layerctl

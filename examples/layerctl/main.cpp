@@ -83,6 +83,7 @@ int main(int argc, char** argv) {
   add_diff_command(app, session);
   add_directory_commands(app, session);
   add_explain_command(app, session);
+  add_inspect_command(app, session);
   add_lint_command(app, session);
   add_doctor_command(app, session);
 

@@ -91,6 +91,7 @@ void add_keep_commands(CLI::App& app, Session& session);
 void add_container_commands(CLI::App& app, Session& session);
 void add_directory_commands(CLI::App& app, Session& session);
 void add_explain_command(CLI::App& app, Session& session);
+void add_inspect_command(CLI::App& app, Session& session);
 void add_lint_command(CLI::App& app, Session& session);
 void add_doctor_command(CLI::App& app, Session& session);
 

@@ -17,6 +17,7 @@
 #include <strata/gc.hpp>
 #include <strata/hash.hpp>
 #include <strata/id_map.hpp>
+#include <strata/inspect.hpp>
 #include <strata/layer.hpp>
 #include <strata/layer_store.hpp>
 #include <strata/lease.hpp>

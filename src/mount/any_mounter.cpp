@@ -1,62 +1,24 @@
 #include <strata/any_mounter.hpp>
 #include <strata/error.hpp>
-#include <strata/mount/btrfs.hpp>
-#include <strata/mount/copy.hpp>
-#include <strata/mount/fuse_overlayfs.hpp>
-#include <strata/mount/kernel_overlay.hpp>
 
-#include "mount/sys_mount.hpp"
+#include "mount/backends.hpp"
 #include "store/core.hpp"
 
-#include <linux/magic.h>
-
-#include <algorithm>
 #include <map>
 
 namespace strata {
 namespace {
 
-bool anywhere(const LayerStoreBase&) { return true; }
+using detail::known_backends;
+using detail::KnownBackend;
 
-bool is_on_btrfs(const LayerStoreBase& store) {
-  struct statfs st {};
-  return sys::fstatfs(store.core()->root_descriptor(), st) == 0 &&
-         static_cast<unsigned long>(st.f_type) == BTRFS_SUPER_MAGIC;
-}
-
-struct Backend {
-  std::string_view name;
-  MountProbe (*probe)();
-  detail::BackendPolicy (*policy)();
-  bool (*fits)(const LayerStoreBase& store);  ///< the place where the store is
-  const char* unfit;                          ///< why, where it doesn't
-};
-
-template <MountBackend B>
-constexpr Backend row(bool (*fits)(const LayerStoreBase&) = anywhere, const char* unfit = "") {
-  return {B::name, [] { return B{}.probe(); }, [] { return detail::BackendPolicy::of(B{}); }, fits, unfit};
-}
-
-/// Best first.
-constexpr Backend backends[] = {
-    row<KernelOverlay>(),
-    row<FuseOverlayfs>(),
-    row<Btrfs>(is_on_btrfs, "the store isn't on btrfs"),
-    row<Copy>(),
-};
-
-const Backend* find(std::string_view name) {
-  const auto* const found = std::ranges::find(backends, name, &Backend::name);
-  return found == std::end(backends) ? nullptr : found;
-}
-
-BackendChoice judge(const Backend& backend, const LayerStoreBase& store) {
+BackendChoice judge(const KnownBackend& backend, const LayerStoreBase& store) {
   BackendChoice choice{std::string(backend.name), false, {}};
   if (MountProbe probe = backend.probe(); !probe.usable)
     choice.why = std::move(probe.why);
-  else if (!backend.fits(store))
+  else if (!backend.fits(store.core()->root_descriptor()))
     choice.why = backend.unfit;
-  else if (!backend.policy().reads(store.form()))
+  else if (!backend.reads(store.form()))
     choice.why = "it can't read layers in the form " + std::string(to_string(store.form())) + " here";
   choice.usable = choice.why.empty();
   return choice;
@@ -65,14 +27,14 @@ BackendChoice judge(const Backend& backend, const LayerStoreBase& store) {
 /// A mounter of a backend without its type.
 class NamedMounter : public MounterBase {
  public:
-  NamedMounter(const LayerStoreBase& store, const Backend& backend) : MounterBase(store, backend.policy()) {}
+  NamedMounter(const LayerStoreBase& store, const KnownBackend& backend) : MounterBase(store, backend.policy()) {}
 };
 
 }  // namespace
 
 struct AnyMounter::Impl {
   explicit Impl(const LayerStoreBase& store) : core(store.core()) {
-    for (const Backend& backend : backends) mounters.emplace(backend.name, NamedMounter(store, backend));
+    for (const KnownBackend& backend : known_backends()) mounters.emplace(backend.name, NamedMounter(store, backend));
   }
 
   /// That of a container, or of new ones where there is none of this name.
@@ -95,19 +57,19 @@ struct AnyMounter::Impl {
 
 std::vector<std::string> AnyMounter::names() {
   std::vector<std::string> all;
-  for (const Backend& backend : backends) all.emplace_back(backend.name);
+  for (const KnownBackend& backend : known_backends()) all.emplace_back(backend.name);
   return all;
 }
 
 std::vector<BackendChoice> AnyMounter::choices(const LayerStoreBase& store) {
   std::vector<BackendChoice> all;
-  for (const Backend& backend : backends) all.push_back(judge(backend, store));
+  for (const KnownBackend& backend : known_backends()) all.push_back(judge(backend, store));
   return all;
 }
 
 AnyMounter::AnyMounter(const LayerStoreBase& store, std::string_view backend) : impl_(std::make_unique<Impl>(store)) {
   if (backend.empty()) {
-    for (const Backend& one : backends) {
+    for (const KnownBackend& one : known_backends()) {
       BackendChoice choice = judge(one, store);
       if (choice.usable) {
         impl_->chosen = std::move(choice.name);
@@ -116,14 +78,8 @@ AnyMounter::AnyMounter(const LayerStoreBase& store, std::string_view backend) : 
       impl_->passed_over.push_back(std::move(choice));
     }
   }
-  const Backend* const named = find(backend);
-  if (named == nullptr) {
-    std::string known;
-    for (const std::string& name : names()) known += (known.empty() ? "" : ", ") + name;
-    throw_error(errc::bad_argument, "use the backend", quoted(backend), "known are " + known);
-  }
-  if (const BackendChoice choice = judge(*named, store); !choice.usable)
-    throw_error(errc::unsupported, "use the backend", quoted(backend), choice.why);
+  if (const BackendChoice choice = judge(detail::backend_named(backend), store); !choice.usable)
+    throw_error(errc::unsupported, "use", "mount backend " + quoted(backend), choice.why);
   impl_->chosen = backend;
 }
 

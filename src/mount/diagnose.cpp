@@ -2,6 +2,7 @@
 #include <strata/file_descriptor.hpp>
 #include <strata/mount/kernel_overlay.hpp>
 
+#include "mount/backends.hpp"
 #include "mount/diagnose_parts.hpp"
 #include "mount/host.hpp"
 #include "mount/sys_mount.hpp"
@@ -58,7 +59,18 @@ std::vector<Finding> diagnose(const boost::filesystem::path& directory) {
   };
   look("kernel", [&] { detail::diagnose_kernel(findings); });
   look("user", [&] { detail::diagnose_user(findings); });
+  look("helpers", [&] { detail::diagnose_helpers(findings); });
   look("filesystem", [&] { detail::diagnose_filesystem(findings, directory); });
+  return findings;
+}
+
+std::vector<Finding> diagnose_backend(std::string_view name) {
+  const detail::KnownBackend& backend = detail::backend_named(name);
+  std::vector<Finding> findings;
+  detail::Topic topic(findings, "backend " + std::string(name));
+  const MountProbe probe = backend.probe();
+  probe.usable ? topic.good("usable", "yes") : topic.bad("usable", "no", probe.why);
+  for (const auto& [feature, found] : probe.features) topic.good(feature, found);
   return findings;
 }
 

@@ -1,4 +1,4 @@
-// The three parts of diagnose(). Each adds what it finds.
+// The parts of diagnose(). Each adds what it finds.
 #pragma once
 
 #include <strata/diagnose.hpp>
@@ -35,6 +35,7 @@ class Topic {
 
 void diagnose_kernel(std::vector<Finding>& findings);
 void diagnose_user(std::vector<Finding>& findings);
+void diagnose_helpers(std::vector<Finding>& findings);
 void diagnose_filesystem(std::vector<Finding>& findings, const boost::filesystem::path& directory);
 
 }  // namespace strata::detail

@@ -18,8 +18,8 @@ using boost::filesystem::path;
 
 void check_options(const MountPlan& plan) {
   if (!plan.data_only.empty() || !plan.ids.empty())
-    throw_error(errc::unsupported, "mount", "this plan", "data-only lowers and id maps are the kernel's overlay's alone",
-                "leave them out, or mount it by that");
+    throw_error(errc::unsupported, "mount", "this plan",
+                "data-only lowers and id maps are the kernel's overlay's alone", "leave them out, or mount it by that");
   for (const auto& [name, value] : plan.options.spelled())
     if (name != "volatile")
       throw_error(errc::refused, "mount", "this plan", "option " + name + " is the kernel's overlay's alone",

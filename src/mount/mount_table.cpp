@@ -31,7 +31,55 @@ bool has_option(std::string_view options, std::string_view wanted) {
   return false;
 }
 
+/// A list of layers as the kernel shows it. Where a name holds ':', a list that was given to mount(2) has a backslash
+/// before it, which is shown in octal; Linux 6.5 and 6.6 show the ':' itself in octal.
+void add_list(OverlayLayers& layers, std::string_view shown) {
+  std::string name;
+  bool is_data = false;
+  const auto end_name = [&] {
+    if (!name.empty()) (is_data ? layers.data_only : layers.lowers).emplace_back(name);
+    name.clear();
+  };
+  constexpr std::string_view backslash = "\\134";
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    if (shown[i] == ':') {
+      const bool before_data = name.empty();  // the second of two
+      end_name();
+      is_data = before_data || is_data;
+    } else if (shown.substr(i, 5) == "\\134:") {
+      name += ':';
+      i += backslash.size();
+    } else if (shown.substr(i, 8) == "\\134\\134" || shown.substr(i, 8) == "\\134\\054") {
+      name += unescape_octal(shown.substr(i + backslash.size(), backslash.size()));
+      i += 2 * backslash.size() - 1;
+    } else if (shown[i] == '\\') {
+      name += unescape_octal(shown.substr(i, backslash.size()));
+      i += backslash.size() - 1;
+    } else {
+      name += shown[i];
+    }
+  }
+  end_name();
+}
+
 }  // namespace
+
+OverlayLayers overlay_layers(std::string_view options) {
+  OverlayLayers layers;
+  while (!options.empty()) {
+    const std::string_view option = options.substr(0, options.find(','));
+    options.remove_prefix(std::min(option.size() + 1, options.size()));
+    const std::size_t equals = std::min(option.find('='), option.size());
+    const std::string_view name = option.substr(0, equals);
+    const std::string_view value = option.substr(std::min(equals + 1, option.size()));
+    if (name == "lowerdir+") layers.lowers.emplace_back(unescape_octal(value));
+    if (name == "datadir+") layers.data_only.emplace_back(unescape_octal(value));
+    if (name == "upperdir") layers.upper = unescape_octal(value);
+    if (name == "workdir") layers.work = unescape_octal(value);
+    if (name == "lowerdir") add_list(layers, value);
+  }
+  return layers;
+}
 
 std::string unescape_octal(std::string_view text) {
   std::string plain;

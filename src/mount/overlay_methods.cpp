@@ -16,7 +16,6 @@ namespace {
 using boost::filesystem::path;
 
 constexpr std::size_t longest_value = 255;  // of an fsconfig string; one more byte is EINVAL without a message
-constexpr std::size_t longest_data = 4095;  // of mount(2)
 
 bool is_read_only(const MountPlan& plan) { return plan.read_only || plan.upper.empty(); }
 
@@ -84,6 +83,10 @@ std::string classic_data(const MountPlan& plan, TextOf text_of) {
   return data;
 }
 
+std::string named_data(const MountPlan& plan) {
+  return classic_data(plan, [](const path& name, const char* special) { return escaped(name.native(), special); });
+}
+
 std::optional<FileDescriptor> try_by_context(const MountPlan& plan, bool descriptors, KernelLog* log) {
   Context context(plan, log);
   if (!context) {
@@ -145,6 +148,8 @@ std::optional<FileDescriptor> try_by_context(const MountPlan& plan, bool descrip
 
 }  // namespace
 
+std::size_t classic_bytes(const MountPlan& plan) { return named_data(plan).size(); }
+
 std::vector<std::pair<std::string, std::string>> kernel_options(const MountPlan& plan) {
   OverlayOptions options = plan.options;
   if (plan.form == UnionForm::overlay_user) options.userxattr = true;
@@ -185,10 +190,9 @@ FileDescriptor mount_classic(const MountPlan& plan) {
   bool absolute = plan.upper.empty() || (plan.upper.is_absolute() && plan.work.is_absolute());
   for (const auto* directories : {&plan.lowers, &plan.data_only})
     for (const auto& directory : *directories) absolute = absolute && directory.is_absolute();
-  std::string data =
-      classic_data(plan, [](const path& name, const char* special) { return escaped(name.native(), special); });
+  std::string data = named_data(plan);
   int number = 0;
-  if (absolute && data.size() <= longest_data) {
+  if (absolute && data.size() <= longest_classic) {
     number = mount(data);
   } else {
     std::vector<FileDescriptor> layers;
@@ -196,7 +200,7 @@ FileDescriptor mount_classic(const MountPlan& plan) {
       layers.push_back(open_layer(name));
       return std::to_string(layers.back().get());
     });
-    if (data.size() > longest_data)
+    if (data.size() > longest_classic)
       throw_error(errc::limit_exceeded, "mount", subject_of(plan),
                   "its layers don't fit in the one page that mount(2) takes",
                   "use Linux 6.7 or newer, or fewer layers");

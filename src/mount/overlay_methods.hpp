@@ -5,6 +5,7 @@
 #include <strata/file_descriptor.hpp>
 #include <strata/mount_plan.hpp>
 
+#include <cstddef>
 #include <optional>
 
 namespace strata::detail {
@@ -18,6 +19,11 @@ std::optional<FileDescriptor> mount_by_context(const MountPlan& plan, bool descr
 
 /// Whether this kernel has "lowerdir+" for names.
 bool takes_layers_by_name();
+
+/// What mount(2) takes as its data.
+inline constexpr std::size_t longest_classic = 4095;
+/// What it would take to give it the layers by name.
+std::size_t classic_bytes(const MountPlan& plan);
 
 /// mount(2) at plan.target. Its data is one page, cut without a word at 4095 bytes: where the names are longer, the
 /// layers are given as numbers of descriptors. Returns the root of what was mounted.

@@ -43,8 +43,8 @@ void check_whole(const MountPlan& plan, std::string_view backend) {
     throw_error(errc::refused, "mount", "this plan", "it has no upper, and " + std::string(backend) + " makes one",
                 "give an upper and a work; read_only keeps them from being written");
   if (!plan.data_only.empty() || !plan.ids.empty())
-    throw_error(errc::unsupported, "mount", "this plan", "data-only lowers and id maps are the kernel's overlay's alone",
-                "leave them out, or mount it by that");
+    throw_error(errc::unsupported, "mount", "this plan",
+                "data-only lowers and id maps are the kernel's overlay's alone", "leave them out, or mount it by that");
   if (const auto options = plan.options.spelled(); !options.empty())
     throw_error(errc::refused, "mount", "this plan",
                 "option " + options.front().first + " is overlay's, and " + std::string(backend) + " is none",
