@@ -46,7 +46,7 @@ STRATA_API ApplyResult apply_flat(ByteSource& source, const boost::filesystem::p
                                   const ApplyOptions& options = {});
 
 /// Turns a layer into an upper directory: `upper`, empty, becomes what `overlay` stacks onto `lowers` (topmost first).
-/// `form`: unset, the best that this process can write. Bad input changes nothing.
+/// `form`: overlay_trusted or overlay_user; unset, the best that this process can write. Bad input changes nothing.
 STRATA_API ApplyResult apply_overlay(ByteSource& source, const boost::filesystem::path& upper,
                                      const std::vector<boost::filesystem::path>& lowers,
                                      std::optional<UnionForm> form = {}, const ApplyOptions& options = {});

@@ -7,6 +7,7 @@
 
 #include <boost/filesystem/path.hpp>
 
+#include <optional>
 #include <string>
 
 namespace strata {
@@ -18,8 +19,10 @@ struct Container {
   std::string name;  ///< [A-Za-z0-9][A-Za-z0-9_.-]*, at most 200 bytes
   Digest layer;      ///< top of the chain
   bool read_only = false;
-  std::string created;                ///< RFC 3339, UTC
-  std::string backend;                ///< "overlay"
+  std::string created;  ///< RFC 3339, UTC
+  std::string backend;  ///< "overlay"
+  /// What marks in upper() mean, where that isn't what they mean in the store's trees.
+  std::optional<UnionForm> form;
   bool whole = false;                 ///< upper() holds all that the container shows, not only what was changed
   OverlayOptions options;             ///< as asked for
   boost::filesystem::path directory;  ///< ROOT/containers/NAME

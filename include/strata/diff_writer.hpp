@@ -13,6 +13,7 @@
 #include <strata/layer_store.hpp>
 #include <strata/progress.hpp>
 #include <strata/report.hpp>
+#include <strata/whiteout.hpp>
 
 #include <boost/filesystem/path.hpp>
 
@@ -62,6 +63,14 @@ class STRATA_API DiffWriterBase {
   DiffResult write_upper(const boost::filesystem::path& upper, const std::vector<boost::filesystem::path>& lowers,
                          ByteSink& sink, const DiffOptions& options = {}) const;
 
+  /// The same of an upper that another union mount has left, in its form, on top of lowers that are all in
+  /// `lower_form`. A change that a form can't say isn't in the layer: unionfs-fuse keeps no extended attributes of what
+  /// it copies up, and whole seconds of its time. Throws errc::unsupported for a file that a form says to be another
+  /// than it is.
+  DiffResult write_upper(const boost::filesystem::path& upper, UnionForm form,
+                         const std::vector<boost::filesystem::path>& lowers, UnionForm lower_form, ByteSink& sink,
+                         const DiffOptions& options = {}) const;
+
   /// What makes the plain directory `newer` of the plain directory `older`.
   DiffResult write_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer, ByteSink& sink,
                          const DiffOptions& options = {}) const;
@@ -77,6 +86,9 @@ class STRATA_API DiffWriterBase {
   /// Between trees every file is read.
   void prove_upper(const boost::filesystem::path& upper, const std::vector<boost::filesystem::path>& lowers,
                    ByteSource& layer, const boost::filesystem::path& scratch, const DiffOptions& options = {}) const;
+  void prove_upper(const boost::filesystem::path& upper, UnionForm form,
+                   const std::vector<boost::filesystem::path>& lowers, UnionForm lower_form, ByteSource& layer,
+                   const boost::filesystem::path& scratch, const DiffOptions& options = {}) const;
   void prove_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer, ByteSource& layer,
                    const boost::filesystem::path& scratch, const DiffOptions& options = {}) const;
 

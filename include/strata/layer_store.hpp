@@ -48,8 +48,8 @@ enum class Durability {
 
 struct StoreOptions {
   Durability durability = Durability::full;
-  /// Form of whiteouts of a store that is created; an existing one keeps its own. Unset: the best that this process can
-  /// write.
+  /// Form of whiteouts of a store that is created, overlay_trusted or overlay_user; an existing one keeps its own.
+  /// Unset: the best that this process can write.
   std::optional<UnionForm> form = {};
   bool create = true;  ///< make the store where there is none; false: errc::wrong_store
 };

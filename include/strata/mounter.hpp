@@ -48,6 +48,7 @@ struct BackendPolicy {
   std::size_t max_layers;
   bool whole;
   std::function<bool(UnionForm)> reads;
+  std::function<UnionForm(UnionForm)> writes;
   std::function<MountResult(const MountPlan&)> mount;
   std::function<void(std::string_view)> unmount;
 };

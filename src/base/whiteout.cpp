@@ -3,20 +3,50 @@
 
 #include "sys.hpp"
 
+#include <string>
+
 namespace strata {
 
 std::string_view to_string(UnionForm form) noexcept {
-  return form == UnionForm::overlay_trusted ? "overlay-trusted" : "overlay-user";
+  switch (form) {
+    case UnionForm::overlay_trusted:
+      return "overlay-trusted";
+    case UnionForm::overlay_user:
+      return "overlay-user";
+    case UnionForm::overlay_xattr_trusted:
+      return "overlay-xattr-trusted";
+    case UnionForm::overlay_xattr_user:
+      return "overlay-xattr-user";
+    case UnionForm::fuse_overlayfs:
+      return "fuse-overlayfs";
+    case UnionForm::aufs:
+      return "aufs";
+    case UnionForm::unionfs_fuse:
+      return "unionfs-fuse";
+  }
+  return {};
 }
 
 UnionForm union_form_by_name(std::string_view name) {
-  for (const UnionForm form : {UnionForm::overlay_trusted, UnionForm::overlay_user})
+  std::string known;
+  for (const UnionForm form : all_union_forms) {
     if (name == to_string(form)) return form;
-  throw_error(errc::bad_argument, "use the union form", quoted(name), "known are overlay-trusted and overlay-user");
+    known.append(known.empty() ? "" : ", ").append(to_string(form));
+  }
+  throw_error(errc::bad_argument, "use the union form", quoted(name), "known are " + known);
 }
 
 std::string_view overlay_prefix(UnionForm form) noexcept {
-  return form == UnionForm::overlay_trusted ? "trusted.overlay." : "user.overlay.";
+  switch (form) {
+    case UnionForm::overlay_trusted:
+    case UnionForm::overlay_xattr_trusted:
+      return "trusted.overlay.";
+    case UnionForm::overlay_user:
+    case UnionForm::overlay_xattr_user:
+      return "user.overlay.";
+    default:
+      return {};
+  }
 }
 
 UnionForm best_union_form(int directory) {

@@ -122,11 +122,11 @@ DiffResult write_changes(const HashPolicy& hash, const CompressionPolicy& codec,
   return result;
 }
 
-/// The upper on top of the lowers.
-MergedView stacked(const boost::filesystem::path& upper, const Paths& lowers, MergedView::Marks marks) {
-  Paths stack{upper};
-  stack.insert(stack.end(), lowers.begin(), lowers.end());
-  return MergedView(stack, marks);
+DiffResult write_stack(const MergedView& merged, const HashPolicy& hash, const CompressionPolicy& codec, ByteSink& sink,
+                       const DiffOptions& options) {
+  return write_changes(hash, codec, sink, options, [&](auto& changes, const auto& change_options, Report& report) {
+    changes_of_upper(merged, merged.below(), changes, change_options, report);
+  });
 }
 
 }  // namespace
@@ -143,10 +143,12 @@ DiffResult DiffWriterBase::write(const LayerStoreBase& store, const Container& c
 
 DiffResult DiffWriterBase::write_upper(const boost::filesystem::path& upper, const Paths& lowers, ByteSink& sink,
                                        const DiffOptions& options) const {
-  const MergedView merged = stacked(upper, lowers, MergedView::Marks::any);
-  return write_changes(hash_, codec_, sink, options, [&](auto& changes, const auto& change_options, Report& report) {
-    changes_of_upper(merged, merged.below(), changes, change_options, report);
-  });
+  return write_stack(detail::stacked(upper, {}, lowers, {}), hash_, codec_, sink, options);
+}
+
+DiffResult DiffWriterBase::write_upper(const boost::filesystem::path& upper, UnionForm form, const Paths& lowers,
+                                       UnionForm lower_form, ByteSink& sink, const DiffOptions& options) const {
+  return write_stack(detail::stacked(upper, form, lowers, lower_form), hash_, codec_, sink, options);
 }
 
 DiffResult DiffWriterBase::write_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer,

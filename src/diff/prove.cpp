@@ -46,9 +46,9 @@ class Scratch {
 struct Claim {
   const MergedView& lower;
   Paths lowers;
+  std::optional<UnionForm> lower_form;
   const MergedView& changed;
-  UnionForm form;
-  MergedView::Marks marks;
+  UnionForm form;  ///< that it is applied in
   std::optional<RootAttributes> lower_root;
   std::map<std::string, OutsideName> instead;
 };
@@ -93,15 +93,19 @@ void prove_layer(const HashPolicy& hash, const CompressionPolicy& codec, ByteSou
   if (std::string differs = same.difference(expected.metadata, expected.xattrs, root.metadata, root.xattrs);
       !differs.empty())
     throw_unproved("./", differs);
-  Paths stack{scratch};
-  stack.insert(stack.end(), claim.lowers.begin(), claim.lowers.end());
-  same.check(claim.changed, MergedView(stack, claim.marks));
+  same.check(claim.changed, stacked(scratch, claim.form, claim.lowers, claim.lower_form));
 }
 
-Paths stacked(const boost::filesystem::path& upper, const Paths& lowers) {
-  Paths stack{upper};
-  stack.insert(stack.end(), lowers.begin(), lowers.end());
-  return stack;
+void prove_stack(const HashPolicy& hash, const CompressionPolicy& codec, ByteSource& layer, const MergedView& changed,
+                 const Paths& lowers, std::optional<UnionForm> lower_form, const boost::filesystem::path& place,
+                 const DiffOptions& options) {
+  const MergedView lower = changed.below();
+  const Scratch proof(place);
+  const UnionForm form = best_union_form(open_directory(proof.path()).get());
+  prove_layer(
+      hash, codec, layer,
+      {lower, lowers, lower_form, changed, form, {}, outside_names(changed, lower, MergedView(), options.control.stop)},
+      proof.path(), options);
 }
 
 }  // namespace
@@ -118,26 +122,20 @@ void DiffWriterBase::prove(const LayerStoreBase& store, const Container& contain
   std::map<std::string, OutsideName> instead;
   if (!views.whole()) instead = outside_names(views.changed(), views.lower(), index, options.control.stop);
   prove_layer(hash_, codec_, layer,
-              {views.lower(), core.lowers(below), views.changed(), core.form(), MergedView::marks_of(core.form()),
-               views.lower_root(), std::move(instead)},
+              {views.lower(), core.lowers(below), core.form(), views.changed(), core.form(), views.lower_root(),
+               std::move(instead)},
               draft.path() / "proof", options);
 }
 
 void DiffWriterBase::prove_upper(const boost::filesystem::path& upper, const Paths& lowers, ByteSource& layer,
                                  const boost::filesystem::path& scratch, const DiffOptions& options) const {
-  const MergedView changed(stacked(upper, lowers));
-  const MergedView lower = changed.below();
-  const Scratch proof(scratch);
-  const UnionForm form = best_union_form(open_directory(proof.path()).get());
-  prove_layer(hash_, codec_, layer,
-              {lower,
-               lowers,
-               changed,
-               form,
-               MergedView::Marks::any,
-               {},
-               outside_names(changed, lower, MergedView(), options.control.stop)},
-              proof.path(), options);
+  prove_stack(hash_, codec_, layer, stacked(upper, {}, lowers, {}), lowers, {}, scratch, options);
+}
+
+void DiffWriterBase::prove_upper(const boost::filesystem::path& upper, UnionForm form, const Paths& lowers,
+                                 UnionForm lower_form, ByteSource& layer, const boost::filesystem::path& scratch,
+                                 const DiffOptions& options) const {
+  prove_stack(hash_, codec_, layer, stacked(upper, form, lowers, lower_form), lowers, lower_form, scratch, options);
 }
 
 void DiffWriterBase::prove_trees(const boost::filesystem::path& older, const boost::filesystem::path& newer,
@@ -146,8 +144,7 @@ void DiffWriterBase::prove_trees(const boost::filesystem::path& older, const boo
   const MergedView before({older}, MergedView::Marks::none), after({newer}, MergedView::Marks::none);
   const Scratch proof(scratch);
   const UnionForm form = best_union_form(open_directory(proof.path()).get());
-  prove_layer(hash_, codec_, layer, {before, {older}, after, form, MergedView::marks_of(form), {}, {}}, proof.path(),
-              options);
+  prove_layer(hash_, codec_, layer, {before, {older}, form, after, form, {}, {}}, proof.path(), options);
 }
 
 }  // namespace strata

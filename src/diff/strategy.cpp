@@ -65,7 +65,7 @@ class UpperStrategy final : public Strategy {
  private:
   /// Whether a directory merges, beside the upper's own, exactly what lies there in the lower view.
   static bool merges_just(const Entry& before, const Entry& after) {
-    const std::size_t own = after.top().layer == 0 ? 1 : 0;
+    const std::size_t own = after.places.front().layer == 0 ? 1 : 0;
     return after.places.size() == before.places.size() + own &&
            std::equal(before.places.begin(), before.places.end(), after.places.begin() + static_cast<long>(own),
                       [](const auto& b, const auto& a) { return b.layer + 1 == a.layer && b.path == a.path; });

@@ -143,7 +143,7 @@ std::optional<FileDescriptor> unattached(const MountPlan& plan, KernelOverlay::M
 
 bool KernelOverlay::reads(UnionForm form) const {
   if (form == UnionForm::overlay_user) return detail::kernel_version() >= KernelVersion{5, 11};
-  return detail::in_initial_user_namespace();
+  return form == UnionForm::overlay_trusted && detail::in_initial_user_namespace();
 }
 
 MountResult KernelOverlay::mount(const MountPlan& plan) const {

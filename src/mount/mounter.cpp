@@ -199,6 +199,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
   asked.created = detail::now_rfc3339();
   asked.backend = backend_.name;
   asked.whole = backend_.whole;
+  if (const UnionForm written = backend_.writes(core_->form()); written != core_->form()) asked.form = written;
   asked.options = options.overlay;
   asked.directory = core_->containers_directory() / asked.name;
   asked.target = target_of(*core_, asked, options.target);

@@ -113,6 +113,9 @@ ApplyResult apply_flat(ByteSource& source, const boost::filesystem::path& root, 
 ApplyResult apply_overlay(ByteSource& source, const boost::filesystem::path& upper,
                           const std::vector<boost::filesystem::path>& lowers, std::optional<UnionForm> form,
                           const ApplyOptions& options) {
+  if (form && *form != UnionForm::overlay_trusted && *form != UnionForm::overlay_user)
+    throw_error(errc::unsupported, "apply a layer in the union form", std::string(to_string(*form)),
+                "layers are applied as overlay-trusted or overlay-user");
   const FileDescriptor directory = open_directory(upper);
   if (!list_directory(directory.get(), upper.native()).empty())
     throw_errno(ENOTEMPTY, "apply a layer to the upper directory", quoted(upper.native()), "",

@@ -9,12 +9,8 @@ namespace strata::detail {
 namespace {
 
 MergedView view_of(const StoreCore& core, const Container& container, const Layer& below) {
-  const auto marks = MergedView::marks_of(core.form());
-  if (!container.whole) {
-    std::vector<boost::filesystem::path> stack = core.lowers(below);
-    stack.insert(stack.begin(), container.upper());
-    return MergedView(stack, marks);
-  }
+  if (!container.whole)
+    return stacked(container.upper(), container.form.value_or(core.form()), core.lowers(below), core.form());
   if (!try_stat(AT_FDCWD, container.upper().native()))
     throw_error(errc::refused, "look for changes in", "container " + quoted(container.name),
                 "it was never mounted to the end: there is nothing in it", "mount it first");

@@ -43,6 +43,9 @@ bool holds_anything(int dir) { return !list_directory(dir).empty(); }
 StoreCore::StoreCore(const fs::path& root, const StoreOptions& options, HashPolicy hash,
                      std::vector<CompressionPolicy> codecs)
     : root_(fs::absolute(root)), durability_(options.durability), hash_(hash), codecs_(std::move(codecs)) {
+  if (options.form && *options.form != UnionForm::overlay_trusted && *options.form != UnionForm::overlay_user)
+    throw_error(errc::unsupported, "open a store of the union form", std::string(to_string(*options.form)),
+                "trees are stored as overlay-trusted or overlay-user");
   if (options.create && sys::mkdirat(AT_FDCWD, root_.c_str(), 0700) != 0 && errno != EEXIST)
     throw_errno(errno, "create the store", quoted(root_.native()));
   root_fd_.reset(sys::openat(AT_FDCWD, root_.c_str(), O_RDONLY | O_DIRECTORY));

@@ -7,6 +7,7 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 namespace strata::detail {
@@ -42,37 +43,6 @@ bool is_valid_redirect(std::string_view target) {
   return true;
 }
 
-/// Adds what one more layer has: of a directory, one to merge; of a file, where its data is, as far as is known.
-void take(std::optional<MergedView::Entry>& entry, const Metadata& metadata, MergedView::Place place,
-          std::optional<std::vector<std::string>> attributes) {
-  if (!entry) entry = MergedView::Entry{metadata, {}, {}, false, std::move(attributes)};
-  if (metadata.is_directory() || entry->places.empty()) entry->places.push_back(place);
-  entry->data = std::move(place);
-}
-
-/// A directory of one layer, opened for as long as this lives; the layer's root is open anyway.
-class OpenPlace {
- public:
-  OpenPlace() = default;
-  OpenPlace(int root, const std::string& path, std::string_view shown, int flags) {
-    if (path.empty()) {
-      fd_ = root;
-      return;
-    }
-    owned_ = try_open_beneath(root, path, flags | O_DIRECTORY | O_NOFOLLOW, shown);
-    fd_ = owned_.get();
-  }
-  /// false: it isn't there.
-  explicit operator bool() const { return fd_ >= 0; }
-  int get() const { return fd_; }
-  /// Empty for a root.
-  FileDescriptor release() { return std::move(owned_); }
-
- private:
-  FileDescriptor owned_;
-  int fd_ = -1;
-};
-
 }  // namespace
 
 /// The state of a lookup on its way down the stack (ovl_lookup_data).
@@ -83,18 +53,74 @@ struct MergedView::Search {
   bool metacopy = false;   ///< a file without its data was found
   bool opaque = false;
   std::optional<std::vector<std::string>> attributes = {};  ///< of what was looked at last
+  std::vector<Place> marks = {};  ///< where something beneath the name is hidden, and no directory was found since
 
   bool redirected_to_root() const { return name.starts_with('/'); }
 };
 
+/// A directory of one layer, opened for as long as this lives; the layer's root is open anyway.
+class MergedView::OpenPlace {
+ public:
+  OpenPlace() = default;
+  OpenPlace(const MergedView& view, const Place& place, int flags) : marks_only_(place.marks_only) {
+    if (marks_only_) return;
+    const int root = view.root_descriptor(place.layer);
+    if (place.path.empty()) {
+      fd_ = root;
+      return;
+    }
+    owned_ = try_open_beneath(root, place.path, flags | O_DIRECTORY | O_NOFOLLOW, view.names_[place.layer]);
+    fd_ = owned_.get();
+  }
+  /// false: it isn't there.
+  explicit operator bool() const { return fd_ >= 0 || marks_only_; }
+  /// -1 of one that has marks only.
+  int get() const { return fd_; }
+  /// Empty for a root.
+  FileDescriptor release() { return std::move(owned_); }
+
+ private:
+  FileDescriptor owned_;
+  int fd_ = -1;
+  bool marks_only_ = false;
+};
+
+/// Adds what one more layer has: of a directory, one to merge; of a file, where its data is, as far as is known.
+void MergedView::take(std::optional<Entry>& entry, const Metadata& metadata, Place place, Search& search) {
+  if (!entry) entry = Entry{metadata, {}, {}, false, std::move(search.attributes)};
+  if (metadata.is_directory()) std::ranges::move(search.marks, std::back_inserter(entry->places));
+  search.marks.clear();
+  if (metadata.is_directory() || entry->places.empty()) entry->places.push_back(place);
+  entry->data = std::move(place);
+}
+
 MergedView::MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks, Opening opening)
-    : marks_(marks) {
+    : marks_(stack.size(), marks), forms_(stack.size()) {
   roots_.reserve(stack.size());
   for (const boost::filesystem::path& path : stack) {
     roots_.push_back(
         std::make_shared<FileDescriptor>(opening == Opening::now ? open_directory(path) : FileDescriptor()));
     names_.push_back(path.native());
   }
+}
+
+MergedView MergedView::of(const std::vector<Layer>& stack) {
+  MergedView view;
+  for (const Layer& layer : stack) {
+    const bool kernel = !layer.form || is_kernel_form(*layer.form);
+    view.roots_.push_back(std::make_shared<FileDescriptor>(open_directory(layer.path)));
+    view.names_.push_back(layer.path.native());
+    view.marks_.push_back(!layer.form ? Marks::any : kernel ? marks_of(*layer.form) : Marks::none);
+    view.forms_.push_back(kernel ? nullptr : layer_form(*layer.form, view.roots_.back()->get()));
+  }
+  return view;
+}
+
+MergedView stacked(const boost::filesystem::path& upper, std::optional<UnionForm> form,
+                   const std::vector<boost::filesystem::path>& lowers, std::optional<UnionForm> lower_form) {
+  std::vector<MergedView::Layer> stack{{upper, form}};
+  for (const boost::filesystem::path& lower : lowers) stack.push_back({lower, lower_form});
+  return MergedView::of(stack);
 }
 
 int MergedView::root_descriptor(std::size_t layer) const {
@@ -112,8 +138,9 @@ MergedView MergedView::below() const {
   if (!empty()) {
     view.roots_.assign(roots_.begin() + 1, roots_.end());
     view.names_.assign(names_.begin() + 1, names_.end());
+    view.marks_.assign(marks_.begin() + 1, marks_.end());
+    view.forms_.assign(forms_.begin() + 1, forms_.end());
   }
-  view.marks_ = marks_;
   return view;
 }
 
@@ -122,13 +149,15 @@ MergedView MergedView::again() const {
   view.roots_ = roots_;
   view.names_ = names_;
   view.marks_ = marks_;
+  view.forms_ = forms_;
   return view;
 }
 
-std::string_view MergedView::mark_name(std::string_view attribute) const {
-  if (marks_ != Marks::user && marks_ != Marks::none && attribute.starts_with(trusted_prefix))
+std::string_view MergedView::mark_name(std::size_t layer, std::string_view attribute) const {
+  const Marks marks = marks_[layer];
+  if (marks != Marks::user && marks != Marks::none && attribute.starts_with(trusted_prefix))
     return attribute.substr(trusted_prefix.size());
-  if (marks_ != Marks::trusted && marks_ != Marks::none && attribute.starts_with(user_prefix))
+  if (marks != Marks::trusted && marks != Marks::none && attribute.starts_with(user_prefix))
     return attribute.substr(user_prefix.size());
   return {};
 }
@@ -139,7 +168,7 @@ std::map<std::string, std::string> MergedView::read_marks(int dir, const std::st
   const std::string shown = shown_path(names_[place.layer], place.path);
   attributes = list_xattrs(dir, name, shown);
   for (const std::string& attribute : attributes) {
-    const std::string_view mark = mark_name(attribute);
+    const std::string_view mark = mark_name(place.layer, attribute);
     if (mark != "opaque" && mark != "redirect" && mark != "metacopy" && mark != "whiteout") continue;
     if (auto value = read_xattr(dir, name, attribute, shown)) marks.emplace(mark, std::move(*value));
   }
@@ -150,10 +179,11 @@ std::map<std::string, std::string> MergedView::read_marks(int dir, const std::st
 /// the last of the path that is looked for, which reads before + name + after.
 std::optional<Metadata> MergedView::probe(int dir, const Place& parent, const std::string& name, Search& search,
                                           bool last, std::string_view before, std::string_view after) const {
+  if (const auto& form = forms_[parent.layer]) return probe_form(*form, dir, parent, name, search, last);
   const std::string shown = shown_path(names_[parent.layer], parent.path);
   const std::optional<Metadata> metadata = try_stat(dir, name, shown);
   if (!metadata) return std::nullopt;
-  if (marks_ == Marks::none) {
+  if (marks_[parent.layer] == Marks::none) {
     search.directory = metadata->is_directory();
     search.stop = true;
     return metadata;
@@ -197,6 +227,35 @@ std::optional<Metadata> MergedView::probe(int dir, const Place& parent, const st
   return metadata;
 }
 
+/// The same in a layer that isn't in one of the kernel's forms.
+std::optional<Metadata> MergedView::probe_form(const LayerForm& form, int dir, const Place& parent,
+                                               const std::string& name, Search& search, bool last) const {
+  LayerForm::Found found = form.look(dir, parent.path, name, shown_path(names_[parent.layer], parent.path));
+  search.attributes.reset();
+  if (found.beneath && last) search.marks.push_back({parent.layer, joined(parent.path, name), true});
+  if (!found.entry) {
+    search.stop |= found.hides;
+    return std::nullopt;
+  }
+  const bool directory = found.entry->is_directory();
+  if (directory ? last && search.metacopy : search.directory || !last) {
+    search.stop = true;
+    return std::nullopt;
+  }
+  search.directory |= directory && last;
+  search.opaque |= directory && last && found.hides;
+  search.stop = found.hides || !directory;
+  search.metacopy = false;
+  return found.entry;
+}
+
+/// The names of one directory of one layer.
+std::vector<DirectoryEntry> MergedView::listing(const Place& directory, int dir) const {
+  const std::string shown = shown_path(names_[directory.layer], directory.path);
+  const auto& form = forms_[directory.layer];
+  return form ? form->list(dir, directory.path, shown) : list_directory(dir, shown);
+}
+
 /// Looks for a path from a layer's root (ovl_lookup_layer).
 std::optional<MergedView::Entry> MergedView::probe_from_root(std::size_t layer, Search& search) const {
   const std::string path = search.name;
@@ -227,16 +286,16 @@ void MergedView::search_below(const std::vector<Place>& parents, std::size_t fro
                               std::optional<Entry>& found) const {
   for (std::size_t i = from; i < parents.size() && !search.stop && !search.redirected_to_root(); ++i) {
     const Place& parent = parents[i];
-    const OpenPlace dir(root_descriptor(parent.layer), parent.path, names_[parent.layer], O_PATH);
+    const OpenPlace dir(*this, parent, O_PATH);
     if (!dir) continue;
     const std::string name = search.name;
     if (const auto metadata = probe(dir.get(), parent, name, search))
-      take(found, *metadata, {parent.layer, joined(parent.path, name)}, std::move(search.attributes));
+      take(found, *metadata, {parent.layer, joined(parent.path, name)}, search);
   }
   // Once a redirect leads to a path from the root, the places of the parent don't matter any more.
   if (search.redirected_to_root() && found)
     for (std::size_t layer = found->data.layer + 1; layer < layers() && !search.stop; ++layer)
-      if (auto entry = probe_from_root(layer, search)) take(found, entry->metadata, entry->top(), {});
+      if (auto entry = probe_from_root(layer, search)) take(found, entry->metadata, entry->top(), search);
   if (!found) return;
   if (search.metacopy)
     throw_error(errc::damaged, "find the data of", quoted(shown(*found)), "it is a metacopy file with nothing below it",
@@ -248,7 +307,10 @@ std::optional<MergedView::Entry> MergedView::root() const {
   if (empty()) return std::nullopt;
   // The kernel merges the roots of all layers, marked as opaque or not.
   Entry entry{stat_of(root_descriptor(0), names_.front()), {}, {}, false};
-  for (std::size_t layer = 0; layer < layers(); ++layer) entry.places.push_back({layer, {}});
+  for (std::size_t layer = 0; layer < layers(); ++layer) {
+    entry.places.push_back({layer, {}});
+    if (forms_[layer] && forms_[layer]->root_hides()) break;
+  }
   return entry;
 }
 
@@ -283,7 +345,7 @@ void MergedView::gather(const Entry& directory, std::size_t place, int dir, cons
   const Place& parent = directory.places[place];
   const auto metadata = probe(dir, parent, name, search);
   if (!metadata) return;
-  take(entry, *metadata, {parent.layer, joined(parent.path, name)}, std::move(search.attributes));
+  take(entry, *metadata, {parent.layer, joined(parent.path, name)}, search);
   if (search.metacopy || search.name != name) {
     // What goes on under another name is followed to its end at once.
     search_below(directory.places, place + 1, search, entry);
@@ -297,10 +359,10 @@ std::vector<std::pair<std::string, MergedView::Entry>> MergedView::list(const En
   std::map<std::string, Slot> slots;
   for (std::size_t i = 0; i < directory.places.size(); ++i) {
     const Place& place = directory.places[i];
-    const OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_RDONLY);
+    const OpenPlace dir(*this, place, O_RDONLY);
     if (!dir) continue;
     auto hint = slots.begin();
-    for (const DirectoryEntry& listed : list_directory(dir.get(), shown_path(names_[place.layer], place.path))) {
+    for (const DirectoryEntry& listed : listing(place, dir.get())) {
       const auto slot = slots.try_emplace(hint, listed.name, Slot{Search{listed.name}, {}});
       hint = std::next(slot);
       gather(directory, i, dir.get(), listed.name, slot->second);
@@ -317,11 +379,11 @@ std::vector<std::pair<std::string, MergedView::Entry>> MergedView::list(const En
 std::vector<std::pair<std::string, MergedView::Entry>> MergedView::list_one(const Entry& directory) const {
   std::vector<std::pair<std::string, Entry>> entries;
   const Place& place = directory.top();
-  OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_RDONLY);
+  OpenPlace dir(*this, place, O_RDONLY);
   if (!dir) return entries;
-  std::vector<DirectoryEntry> listing = list_directory(dir.get(), shown_path(names_[place.layer], place.path));
-  entries.reserve(listing.size());
-  for (DirectoryEntry& listed : listing) {
+  std::vector<DirectoryEntry> names = listing(place, dir.get());
+  entries.reserve(names.size());
+  for (DirectoryEntry& listed : names) {
     Slot slot{Search{listed.name}, {}};
     gather(directory, 0, dir.get(), listed.name, slot);
     if (slot.entry) entries.emplace_back(std::move(listed.name), std::move(*slot.entry));
@@ -337,7 +399,7 @@ std::vector<std::pair<std::string, MergedView::Entry>> MergedView::pick(const En
   for (const std::string& name : names) slots.push_back({Search{name}, {}});
   for (std::size_t i = 0; i < directory.places.size(); ++i) {
     const Place& place = directory.places[i];
-    OpenPlace dir(root_descriptor(place.layer), place.path, names_[place.layer], O_PATH);
+    OpenPlace dir(*this, place, O_PATH);
     if (!dir) continue;
     for (std::size_t n = 0; n < names.size(); ++n) gather(directory, i, dir.get(), names[n], slots[n]);
     if (i == 0) remember(place, dir.release());
@@ -351,11 +413,10 @@ std::vector<std::pair<std::string, MergedView::Entry>> MergedView::pick(const En
 std::vector<MergedView::Twin> MergedView::twins(const Entry& directory, const MergedView& below, const Entry& lower,
                                                 std::vector<std::string> names) const {
   OpenPlace top;
-  if (const Place& place = directory.top(); place.layer == 0) {
-    top = OpenPlace(root_descriptor(0), place.path, names_.front(), O_RDONLY);
+  if (const Place& place = directory.places.front(); place.layer == 0) {
+    top = OpenPlace(*this, place, O_RDONLY);
     if (top)
-      for (DirectoryEntry& listed : list_directory(top.get(), shown_path(names_.front(), place.path)))
-        names.push_back(std::move(listed.name));
+      for (DirectoryEntry& listed : listing(place, top.get())) names.push_back(std::move(listed.name));
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
@@ -374,6 +435,8 @@ std::vector<MergedView::Twin> MergedView::twins(const Entry& directory, const Me
       for (Place& place : shifted.places) ++place.layer;
       ++shifted.data.layer;
       if (!slot.entry) {
+        if (shifted.metadata.is_directory())
+          shifted.places.insert(shifted.places.begin(), slot.search.marks.begin(), slot.search.marks.end());
         slot.entry = std::move(shifted);
       } else if (shifted.metadata.is_directory()) {
         slot.entry->places.insert(slot.entry->places.end(), shifted.places.begin(), shifted.places.end());
@@ -383,7 +446,7 @@ std::vector<MergedView::Twin> MergedView::twins(const Entry& directory, const Me
     twin.here = std::move(slot.entry);
     if (twin.here || twin.below) twins.push_back(std::move(twin));
   }
-  if (top) remember(directory.top(), top.release());
+  if (top) remember(directory.places.front(), top.release());
   return twins;
 }
 
@@ -414,12 +477,12 @@ bool MergedView::Lazy::advance() {
   const Place* const parent = search_->stop ? nullptr : directory_->place(next_);
   if (parent == nullptr) return false;
   ++next_;
-  const OpenPlace dir(view_.root_descriptor(parent->layer), parent->path, view_.names_[parent->layer], O_PATH);
+  const OpenPlace dir(view_, *parent, O_PATH);
   if (!dir) return true;
   const std::string name = search_->name;
   const auto metadata = view_.probe(dir.get(), *parent, name, *search_);
   if (!metadata) return true;
-  take(entry_, *metadata, {parent->layer, joined(parent->path, name)}, std::move(search_->attributes));
+  take(entry_, *metadata, {parent->layer, joined(parent->path, name)}, *search_);
   if (search_->metacopy || search_->name != name) {
     // What goes on under another name is followed to its end at once.
     while (directory_->place(directory_->entry_->places.size()) != nullptr) {
@@ -454,8 +517,13 @@ Xattrs MergedView::xattrs(const Entry& entry) const {
   const std::string leaf = leaf_of(place.path), shown = shown_path(names_[place.layer], parent_of(place.path));
   for (const std::string& name :
        entry.attributes ? *entry.attributes : list_xattrs(parent_descriptor(place), leaf, shown)) {
-    const std::string_view mark = mark_name(name);
+    const std::string_view mark = mark_name(place.layer, name);
     if (!mark.empty() && !mark.starts_with(escape)) continue;
+    if (const auto& form = forms_[place.layer]; form && form->owner(name) != LayerForm::Owner::file) {
+      if (form->owner(name) == LayerForm::Owner::form) continue;
+      throw_error(errc::unsupported, "read", quoted(shown_path(shown, leaf)),
+                  "its attribute " + quoted(name) + " says that it is something else");
+    }
     auto value = read_xattr(parent_descriptor(place), leaf, name, shown);
     if (!value) continue;
     const std::string_view prefix = std::string_view(name).substr(0, name.size() - mark.size());
@@ -466,18 +534,18 @@ Xattrs MergedView::xattrs(const Entry& entry) const {
 
 std::optional<std::string> MergedView::mark(const Entry& entry, std::string_view name) const {
   const Place& place = entry.top();
-  return mark_of(parent_descriptor(place), leaf_of(place.path), name, names_[place.layer]);
+  return mark_of(place.layer, parent_descriptor(place), leaf_of(place.path), name, names_[place.layer]);
 }
 
 std::optional<std::string> MergedView::mark(int directory, std::string_view name) const {
-  return mark_of(directory, {}, name, {});
+  return mark_of(0, directory, {}, name, {});
 }
 
-std::optional<std::string> MergedView::mark_of(int dir, const std::string& leaf, std::string_view name,
-                                               std::string_view shown) const {
+std::optional<std::string> MergedView::mark_of(std::size_t layer, int dir, const std::string& leaf,
+                                               std::string_view name, std::string_view shown) const {
   for (const std::string_view prefix : {trusted_prefix, user_prefix}) {
     const std::string attribute = std::string(prefix).append(name);
-    if (mark_name(attribute).empty()) continue;
+    if (mark_name(layer, attribute).empty()) continue;
     if (auto value = read_xattr(dir, leaf, attribute, shown)) return value;
   }
   return std::nullopt;

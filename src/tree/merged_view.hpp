@@ -1,6 +1,8 @@
 // The merged view of a stack of directories, as the kernel's overlay would show it, but without a mount: whiteouts,
-// opaque directories, redirect_dir and metacopy are understood, in both of overlay's attribute namespaces. Read-only.
-// Used to resolve a layer against what is below it, to compare an upper with its lowers, and to flatten a chain.
+// opaque directories, redirect_dir and metacopy are understood, in both of overlay's attribute namespaces. Directories
+// of the stack may be in other union forms instead (forms/form.hpp), and are then read as their own programs do.
+// Read-only. Used to resolve a layer against what is below it, to compare an upper with its lowers, and to flatten a
+// chain.
 //
 // A mark that can't be followed (a redirect to "a/../b", a metacopy file without data below) is an error with
 // errc::damaged when its entry is looked up: the kernel fails there too (EINVAL, EIO).
@@ -11,6 +13,7 @@
 #include <strata/whiteout.hpp>
 
 #include "tree/directory.hpp"
+#include "tree/forms/form.hpp"
 
 #include <boost/filesystem/path.hpp>
 
@@ -34,19 +37,25 @@ class MergedView {
   struct Place {
     std::size_t layer = 0;  ///< index in the stack, 0 topmost
     std::string path;
+    bool marks_only = false;  ///< nothing is there: the layer only hides something beneath (unionfs-fuse)
     friend bool operator==(const Place&, const Place&) = default;
   };
   struct Entry {
-    Metadata metadata;  ///< of `places.front()`; of a metacopy file with the size of its data
+    Metadata metadata;  ///< of `top()`; of a metacopy file with the size of its data
     /// Where it is: one place; of a directory all that are merged, topmost first.
     std::vector<Place> places;
-    /// Where a regular file's content is (elsewhere than places.front() of a metacopy file).
+    /// Where a regular file's content is (elsewhere than top() of a metacopy file).
     Place data;
     /// Of a directory: the mark that hides all that is below it.
     bool opaque = false;
     /// The names of all extended attributes at top(), where it was looked for marks.
     std::optional<std::vector<std::string>> attributes = {};
-    const Place& top() const { return places.front(); }
+    /// The topmost place where it is itself.
+    const Place& top() const {
+      std::size_t at = 0;
+      while (places[at].marks_only) ++at;
+      return places[at];
+    }
   };
 
   /// What marks in the stack count.
@@ -56,7 +65,15 @@ class MergedView {
     user,     ///< user.overlay.*; in a trusted stack, whoever owns a file could set them, and the kernel passes them by
     none,     ///< a plain directory: whiteouts are devices, and attributes attributes
   };
-  static Marks marks_of(UnionForm form) { return form == UnionForm::overlay_trusted ? Marks::trusted : Marks::user; }
+  /// Of one of the kernel's forms.
+  static Marks marks_of(UnionForm form) {
+    return overlay_prefix(form) == overlay_prefix(UnionForm::overlay_trusted) ? Marks::trusted : Marks::user;
+  }
+  /// A directory and its form; nullopt: one of the kernel's, with marks in either namespace.
+  struct Layer {
+    boost::filesystem::path path;
+    std::optional<UnionForm> form;
+  };
 
   enum class Opening {
     now,
@@ -67,6 +84,8 @@ class MergedView {
   /// `stack`: topmost first. Throws Error where one of them can't be opened.
   explicit MergedView(const std::vector<boost::filesystem::path>& stack, Marks marks = Marks::any,
                       Opening opening = Opening::now);
+  /// The same of directories each in a form of its own.
+  static MergedView of(const std::vector<Layer>& stack);
   /// An empty view: nothing is found in it but an empty root.
   MergedView() = default;
   MergedView(MergedView&&) noexcept;
@@ -117,7 +136,7 @@ class MergedView {
   Xattrs xattrs(const Entry& entry) const;
   /// One of overlay's own marks on the topmost place of an entry ("origin"); nullopt where it has none that counts.
   std::optional<std::string> mark(const Entry& entry, std::string_view name) const;
-  /// The same of an open directory of this stack.
+  /// The same of an open directory of the topmost one of this stack.
   std::optional<std::string> mark(int directory, std::string_view name) const;
   /// For messages: the path in the filesystem.
   std::string shown(const Entry& entry) const;
@@ -126,16 +145,21 @@ class MergedView {
   struct Search;
   struct Slot;
   /// What follows the prefix of an attribute that counts as a mark; empty for any other.
-  std::string_view mark_name(std::string_view attribute) const;
+  std::string_view mark_name(std::size_t layer, std::string_view attribute) const;
   std::map<std::string, std::string> read_marks(int dir, const std::string& name, const Place& place,
                                                 std::vector<std::string>& attributes) const;
   std::optional<Metadata> probe(int dir, const Place& parent, const std::string& name, Search& search, bool last = true,
                                 std::string_view before = {}, std::string_view after = {}) const;
+  std::optional<Metadata> probe_form(const LayerForm& form, int dir, const Place& parent, const std::string& name,
+                                     Search& search, bool last) const;
+  std::vector<DirectoryEntry> listing(const Place& directory, int dir) const;
+  class OpenPlace;
+  static void take(std::optional<Entry>& entry, const Metadata& metadata, Place place, Search& search);
   std::optional<Entry> probe_from_root(std::size_t layer, Search& search) const;
   void search_below(const std::vector<Place>& parents, std::size_t from, Search& search,
                     std::optional<Entry>& found) const;
   void gather(const Entry& directory, std::size_t place, int dir, const std::string& name, Slot& slot) const;
-  std::optional<std::string> mark_of(int dir, const std::string& leaf, std::string_view name,
+  std::optional<std::string> mark_of(std::size_t layer, int dir, const std::string& leaf, std::string_view name,
                                      std::string_view shown) const;
   std::vector<std::pair<std::string, Entry>> list_one(const Entry& directory) const;
   int parent_descriptor(const Place& place) const;
@@ -143,7 +167,8 @@ class MergedView {
 
   std::vector<std::shared_ptr<FileDescriptor>> roots_;  // shared by below()
   std::vector<std::string> names_;
-  Marks marks_ = Marks::any;
+  std::vector<Marks> marks_;
+  std::vector<std::shared_ptr<const LayerForm>> forms_;  ///< of each, but those that are the kernel's
 
   /// The directory that was read, or whose entry was asked for, last: most come one after the other from the same.
   struct Parent {
@@ -153,6 +178,10 @@ class MergedView {
   };
   mutable Parent parent_;
 };
+
+/// An upper on top of its lowers.
+MergedView stacked(const boost::filesystem::path& upper, std::optional<UnionForm> form,
+                   const std::vector<boost::filesystem::path>& lowers, std::optional<UnionForm> lower_form);
 
 /// A path in a view, one name after the other, of which no more of the stack is read than is asked for: what is there
 /// needs the layers down to the topmost that has it, not all that are merged. The view and the directory outlive it.

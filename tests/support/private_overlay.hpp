@@ -61,9 +61,8 @@ inline bool is_privileged() {
   return privileged;
 }
 
-/// Mounts in a child, runs `work` there on the merged root, and returns what it returned. Throws what went wrong.
-inline std::string in_overlay(const PrivateOverlay& overlay, const boost::filesystem::path& target,
-                              const std::function<std::string(const boost::filesystem::path&)>& work) {
+/// Runs `work` in a child with a mount namespace of its own, and returns what it returned. Throws what went wrong.
+inline std::string in_namespaces(const std::function<std::string()>& work) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
   std::fflush(nullptr);
@@ -74,19 +73,7 @@ inline std::string in_overlay(const PrivateOverlay& overlay, const boost::filesy
     int status = 0;
     try {
       enter_namespaces();
-      std::string options = "lowerdir=";
-      for (const auto& lower : overlay.lowers)
-        options += (&lower == &overlay.lowers.front() ? "" : ":") + lower.native();
-      if (!overlay.upper.empty())
-        options += ",upperdir=" + overlay.upper.native() + ",workdir=" + overlay.work.native();
-      if (!is_privileged())
-        options += ",userxattr";
-      else if (!overlay.options.empty())
-        options += "," + overlay.options;
-      if (options.size() > 4000) throw std::runtime_error("the options are longer than mount(2) takes");
-      if (::mount("overlay", target.c_str(), "overlay", 0, options.c_str()) != 0)
-        throw std::runtime_error(std::string("cannot mount: ") + std::strerror(errno) + " (" + options + ")");
-      answer = work(target);
+      answer = work();
     } catch (const std::exception& error) {
       answer = error.what();
       status = 1;
@@ -107,6 +94,24 @@ inline std::string in_overlay(const PrivateOverlay& overlay, const boost::filesy
   ::waitpid(child, &status, 0);
   if (status != 0) throw std::runtime_error("in the overlay: " + answer);
   return answer;
+}
+
+/// Mounts in a child, runs `work` there on the merged root, and returns what it returned. Throws what went wrong.
+inline std::string in_overlay(const PrivateOverlay& overlay, const boost::filesystem::path& target,
+                              const std::function<std::string(const boost::filesystem::path&)>& work) {
+  return in_namespaces([&] {
+    std::string options = "lowerdir=";
+    for (const auto& lower : overlay.lowers) options += (&lower == &overlay.lowers.front() ? "" : ":") + lower.native();
+    if (!overlay.upper.empty()) options += ",upperdir=" + overlay.upper.native() + ",workdir=" + overlay.work.native();
+    if (!is_privileged())
+      options += ",userxattr";
+    else if (!overlay.options.empty())
+      options += "," + overlay.options;
+    if (options.size() > 4000) throw std::runtime_error("the options are longer than mount(2) takes");
+    if (::mount("overlay", target.c_str(), "overlay", 0, options.c_str()) != 0)
+      throw std::runtime_error(std::string("cannot mount: ") + std::strerror(errno) + " (" + options + ")");
+    return work(target);
+  });
 }
 
 /// Whether this user can mount one at all; a test that can't says so and ends.

@@ -16,9 +16,8 @@ using namespace strata;
 TEST_CASE("union forms are known by the names that a store records", "[whiteout]") {
   CHECK(to_string(UnionForm::overlay_trusted) == "overlay-trusted");
   CHECK(to_string(UnionForm::overlay_user) == "overlay-user");
-  for (const UnionForm form : {UnionForm::overlay_trusted, UnionForm::overlay_user})
-    CHECK(union_form_by_name(to_string(form)) == form);
-  for (const char* name : {"", "overlay", "Overlay-User", "aufs"}) {
+  for (const UnionForm form : all_union_forms) CHECK(union_form_by_name(to_string(form)) == form);
+  for (const char* name : {"", "overlay", "Overlay-User", "AUFS"}) {
     try {
       union_form_by_name(name);
       FAIL("it was taken");
@@ -29,9 +28,13 @@ TEST_CASE("union forms are known by the names that a store records", "[whiteout]
   }
 }
 
-TEST_CASE("each form has its namespace of attributes", "[whiteout]") {
+TEST_CASE("each form of the kernel has its namespace of attributes", "[whiteout]") {
   CHECK(overlay_prefix(UnionForm::overlay_trusted) == "trusted.overlay.");
   CHECK(overlay_prefix(UnionForm::overlay_user) == "user.overlay.");
+  CHECK(overlay_prefix(UnionForm::overlay_xattr_trusted) == "trusted.overlay.");
+  CHECK(overlay_prefix(UnionForm::overlay_xattr_user) == "user.overlay.");
+  for (const UnionForm form : {UnionForm::fuse_overlayfs, UnionForm::aufs, UnionForm::unionfs_fuse})
+    CHECK(overlay_prefix(form).empty());
 }
 
 TEST_CASE("the best form is one whose attributes this process can write", "[whiteout]") {
