@@ -64,6 +64,12 @@ BackendPolicy BackendPolicy::of(Backend model) {
           max_layers,
           whole,
           [backend](UnionForm form) { return backend->reads(form); },
+          [backend](UnionForm form) {
+            if constexpr (requires { backend->writes(form); })
+              return backend->writes(form);
+            else
+              return form;
+          },
           [backend](const MountPlan& plan) { return backend->mount(plan); },
           [backend](std::string_view target) { backend->unmount(target); }};
 }

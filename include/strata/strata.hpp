@@ -22,10 +22,12 @@
 #include <strata/layer_store.hpp>
 #include <strata/lease.hpp>
 #include <strata/lint.hpp>
+#include <strata/mount/aufs.hpp>
 #include <strata/mount/btrfs.hpp>
 #include <strata/mount/copy.hpp>
 #include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/kernel_overlay.hpp>
+#include <strata/mount/unionfs_fuse.hpp>
 #include <strata/mount_plan.hpp>
 #include <strata/mounter.hpp>
 #include <strata/progress.hpp>

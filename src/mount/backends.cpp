@@ -1,10 +1,12 @@
 #include "mount/backends.hpp"
 
 #include <strata/error.hpp>
+#include <strata/mount/aufs.hpp>
 #include <strata/mount/btrfs.hpp>
 #include <strata/mount/copy.hpp>
 #include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/kernel_overlay.hpp>
+#include <strata/mount/unionfs_fuse.hpp>
 
 #include "mount/sys_mount.hpp"
 
@@ -44,10 +46,8 @@ constexpr KnownBackend known(bool (*fits)(int) = anywhere, std::string_view unfi
 }
 
 constexpr KnownBackend backends[] = {
-    known<KernelOverlay>(),
-    known<FuseOverlayfs>(),
-    known<Btrfs>(is_on_btrfs, "the store isn't on btrfs"),
-    known<Copy>(),
+    known<KernelOverlay>(), known<FuseOverlayfs>(), known<Btrfs>(is_on_btrfs, "the store isn't on btrfs"),
+    known<Copy>(),          known<UnionfsFuse>(),   known<Aufs>(),
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "base/program.hpp"
 #include "mount/fuse.hpp"
+#include "mount/simple_plan.hpp"
 #include "mount/sys_mount.hpp"
 #include "tree/directory.hpp"
 
@@ -15,16 +16,6 @@ namespace {
 
 using namespace detail;
 using boost::filesystem::path;
-
-void check_options(const MountPlan& plan) {
-  if (!plan.data_only.empty() || !plan.ids.empty())
-    throw_error(errc::unsupported, "mount", "this plan",
-                "data-only lowers and id maps are the kernel's overlay's alone", "leave them out, or mount it by that");
-  for (const auto& [name, value] : plan.options.spelled())
-    if (name != "volatile")
-      throw_error(errc::refused, "mount", "this plan", "option " + name + " is the kernel's overlay's alone",
-                  "leave it out");
-}
 
 /// Throws where a directory has what only the kernel's overlay can follow.
 void check_marks(int directory, const std::string& shown) {
@@ -74,13 +65,7 @@ bool FuseOverlayfs::reads(UnionForm form) const {
 }
 
 MountResult FuseOverlayfs::mount(const MountPlan& plan) const {
-  plan.validate();
-  check_options(plan);
-  if (plan.lowers.size() > max_layers)
-    throw_error(errc::limit_exceeded, "mount", "this plan",
-                "it has " + std::to_string(plan.lowers.size()) + " layers, and this backend takes at most " +
-                    std::to_string(max_layers),
-                "merge some of the layers");
+  check_simple(plan, name, max_layers, "volatile");
   if (!plan.upper.empty()) check_upper(plan.upper);
   DirectoryNames names(plan, ":,\\");
   std::string options = "lowerdir=";

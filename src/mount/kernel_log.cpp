@@ -7,8 +7,6 @@
 namespace strata::detail {
 namespace {
 
-constexpr std::string_view prefix = "overlayfs: ";
-
 void append_line(std::string& lines, std::string_view line) {
   if (line.empty()) return;
   if (!lines.empty()) lines += "; ";
@@ -21,7 +19,7 @@ KernelLog::KernelLog() : fd_(sys::openat(AT_FDCWD, "/dev/kmsg", O_RDONLY | O_NON
   if (fd_) sys::lseek(fd_.get(), 0, SEEK_END);
 }
 
-std::string KernelLog::overlay_lines() {
+std::string KernelLog::lines(std::string_view prefix) {
   std::string lines;
   char record[8192];  // CONSOLE_EXT_LOG_MAX: one read is one record, "PRIORITY,SEQUENCE,TIME,FLAGS;TEXT\n KEY=VALUE…"
   while (fd_) {

@@ -4,6 +4,7 @@
 #include <strata/file_descriptor.hpp>
 
 #include <string>
+#include <string_view>
 
 namespace strata::detail {
 
@@ -13,8 +14,9 @@ namespace strata::detail {
 class KernelLog {
  public:
   KernelLog();
-  /// The lines that overlayfs wrote since, without their prefix, joined by "; ".
-  std::string overlay_lines();
+  /// The lines that began with this since, without it, joined by "; ".
+  std::string lines(std::string_view prefix);
+  std::string overlay_lines() { return lines("overlayfs: "); }
 
  private:
   FileDescriptor fd_;

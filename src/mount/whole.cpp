@@ -2,6 +2,7 @@
 
 #include <strata/error.hpp>
 
+#include "mount/simple_plan.hpp"
 #include "mount/sys_mount.hpp"
 #include "tree/directory.hpp"
 
@@ -38,17 +39,10 @@ void attach_classic(const MountPlan& plan) {
 }  // namespace
 
 void check_whole(const MountPlan& plan, std::string_view backend) {
-  plan.validate();
+  check_simple(plan, backend);
   if (plan.upper.empty())
     throw_error(errc::refused, "mount", "this plan", "it has no upper, and " + std::string(backend) + " makes one",
                 "give an upper and a work; read_only keeps them from being written");
-  if (!plan.data_only.empty() || !plan.ids.empty())
-    throw_error(errc::unsupported, "mount", "this plan",
-                "data-only lowers and id maps are the kernel's overlay's alone", "leave them out, or mount it by that");
-  if (const auto options = plan.options.spelled(); !options.empty())
-    throw_error(errc::refused, "mount", "this plan",
-                "option " + options.front().first + " is overlay's, and " + std::string(backend) + " is none",
-                "leave it out");
 }
 
 void make_whole(const MountPlan& plan, const std::function<void(int work, const std::string& name)>& make) {

@@ -99,7 +99,7 @@ class MergedView {
 
   bool empty() const { return roots_.empty(); }
   /// One directory as it is, in which nothing is a mark.
-  bool is_plain() const { return marks_ == Marks::none && layers() == 1; }
+  bool is_plain() const { return layers() == 1 && marks_.front() == Marks::none && !forms_.front(); }
   std::size_t layers() const { return roots_.size(); }
   /// Descriptor of a stacked directory.
   int root_descriptor(std::size_t layer) const;
