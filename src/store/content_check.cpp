@@ -30,7 +30,7 @@ bool ContentCheck::read(int fd, std::uint64_t from, std::uint64_t to, const std:
 
 bool ContentCheck::matches(int fd, std::uint64_t size, const std::vector<SparseExtent>& extents,
                            const ContentChecksum& checksum, const std::string& path) {
-  if (extents.empty() && size <= buffer_.size()) return matches(fd, static_cast<std::size_t>(size), checksum, path);
+  if (extents.empty() && size <= buffer_size) return matches(fd, static_cast<std::size_t>(size), checksum, path);
   Xxh3 hash;
   const auto digest = [&](std::span<const std::byte> bytes) {
     hash.update(bytes);
@@ -56,13 +56,13 @@ bool ContentCheck::matches(int fd, std::size_t size, const ContentChecksum& chec
   std::size_t filled = 0;
   while (filled < size) {
     if (stop_.stop_requested()) throw_error(errc::cancelled, "read", quoted(path));
-    const ssize_t n = sys::pread(fd, buffer_.data() + filled, size - filled, static_cast<off_t>(filled));
+    const ssize_t n = sys::pread(fd, buffer_.get() + filled, size - filled, static_cast<off_t>(filled));
     if (n < 0) throw_errno(errno, "read", quoted(path));
     if (n == 0) return false;
     filled += static_cast<std::size_t>(n);
   }
   XXH128_canonical_t found;
-  XXH128_canonicalFromHash(&found, XXH3_128bits(buffer_.data(), size));
+  XXH128_canonicalFromHash(&found, XXH3_128bits(buffer_.get(), size));
   return std::memcmp(found.digest, checksum.data(), checksum.size()) == 0;
 }
 
