@@ -62,10 +62,20 @@ void add_list(OverlayLayers& layers, std::string_view shown) {
   end_name();
 }
 
+std::string without_backslashes(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    plain += text[i];
+  }
+  return plain;
+}
+
 }  // namespace
 
 OverlayLayers overlay_layers(std::string_view options) {
   OverlayLayers layers;
+  bool is_list = false;
   while (!options.empty()) {
     const std::string_view option = options.substr(0, options.find(','));
     options.remove_prefix(std::min(option.size() + 1, options.size()));
@@ -76,8 +86,12 @@ OverlayLayers overlay_layers(std::string_view options) {
     if (name == "datadir+") layers.data_only.emplace_back(unescape_octal(value));
     if (name == "upperdir") layers.upper = unescape_octal(value);
     if (name == "workdir") layers.work = unescape_octal(value);
-    if (name == "lowerdir") add_list(layers, value);
+    if (name != "lowerdir") continue;
+    add_list(layers, value);
+    is_list = true;
   }
+  if (is_list)  // of mount(2), with its escapes in all names
+    for (auto* const directory : {&layers.upper, &layers.work}) *directory = without_backslashes(directory->native());
   return layers;
 }
 

@@ -557,6 +557,9 @@ check "as JSON" same "$(jq -r '.ok, .rebuilt, (.mended | length)' out | xargs)" 
 section "doctor"
 run 0 doctor && check "says something" test "$(wc -l <out)" -gt 5
 run 0 doctor --json && check "as JSON" jq -e 'map(.topic, .name, .verdict, .value) | length > 5' out >/dev/null
+run 0 doctor --backend overlay && check "one backend" grep -q 'backend overlay' out
+run 2 doctor --backend overlay --layer 00
+run 1 doctor --backend none
 "$layerctl" --root /nowhere/at/all doctor >out 2>err || fail "doctor where there is no store"
 
 ((failures == 0)) && echo "all good" && exit 0

@@ -61,3 +61,23 @@ TEST_CASE("this process's own table has its root") {
   for (const auto& entry : mount_table()) found = found || entry.target == "/";
   CHECK(found);
 }
+
+TEST_CASE("an overlay's layers are read, one by one and from a list") {
+  const auto one_by_one = detail::overlay_layers(
+      "rw,lowerdir+=/a:b,lowerdir+=/c\\054d,datadir+=/e\\040f,upperdir=/u\\134,workdir=/w,index=off");
+  CHECK(one_by_one.lowers == std::vector<boost::filesystem::path>{"/a:b", "/c,d"});
+  CHECK(one_by_one.data_only == std::vector<boost::filesystem::path>{"/e f"});
+  CHECK(one_by_one.upper == "/u\\");
+  CHECK(one_by_one.work == "/w");
+  const auto list = detail::overlay_layers(
+      "ro,lowerdir=/a\\134:b:/c\\134\\054d:/e\\134\\134f:/g\\072h::/i::/j,upperdir=/k\\134\\134l,workdir=/"
+      "m\\134\\054n");
+  CHECK(list.lowers == std::vector<boost::filesystem::path>{"/a:b", "/c,d", "/e\\f", "/g:h"});
+  CHECK(list.data_only == std::vector<boost::filesystem::path>{"/i", "/j"});
+  CHECK(list.upper == "/k\\l");
+  CHECK(list.work == "/m,n");
+  CHECK(detail::overlay_layers("lowerdir=").lowers.empty());
+  CHECK(detail::overlay_layers("lowerdir").lowers.empty());
+  CHECK(detail::overlay_layers("").lowers.empty());
+  CHECK(detail::overlay_layers("lowerdir=a\\").lowers.size() == 1);
+}
