@@ -57,19 +57,25 @@ struct MountsArguments {
 
 int mounts(const Session& session, const MountsArguments& arguments) {
   const auto store = session.open_store();
-  Table table({"NAME", "LAYER", "STATE", "PATH"});
+  Table table({"NAME", "LAYER", "BACKEND", "STATE", "PATH"});
   Json array = Json::array();
   for (const strata::ContainerState& state : strata::AnyMounter{store}.list()) {
-    if (!state.mounted && !arguments.all) continue;
+    // One that is used where it is has no mount.
+    const bool in_place = state.container.target == state.container.upper();
+    if (!state.mounted && !in_place && !arguments.all) continue;
     Json object = json_of(state.container);
     object["mounted"] = state.mounted.has_value();
     if (state.mounted) object["path"] = state.mounted->target.native();
+    if (in_place) object["path"] = state.container.target.native();
     array.push_back(std::move(object));
-    table.add({state.container.name, short_id(state.container.layer),
-               !state.mounted             ? "not mounted"
+    table.add({state.container.name, short_id(state.container.layer), state.container.backend,
+               in_place                   ? "in place"
+               : !state.mounted           ? "not mounted"
                : state.mounted->read_only ? "read-only"
                                           : "read-write",
-               state.mounted ? shown(state.mounted->target.native()) : "-"});
+               in_place        ? shown(state.container.target.native())
+               : state.mounted ? shown(state.mounted->target.native())
+                               : "-"});
   }
   if (session.json)
     print(array);

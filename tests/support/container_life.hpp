@@ -11,16 +11,26 @@
 
 namespace strata::test {
 
+/// What a life does beside that which every backend can.
+struct LifeWishes {
+  bool attributes = true;  ///< extended ones of files
+  bool made_again = true;  ///< a directory of the layers is deleted and made anew
+};
+
 struct LifeResult {
   std::string method;   ///< how it was mounted
   std::string diff_id;  ///< of what was changed
 };
 
-/// Imports two layers into a store in `place`, mounts them, changes things in every way, unmounts, and makes the
-/// changes a layer. Throws what goes wrong.
-inline LifeResult container_life(const boost::filesystem::path& place) {
-  namespace fs = boost::filesystem;
-  LayerStore<> store(place / "store", {.durability = Durability::none});
+namespace life {
+
+inline void set_time(const boost::filesystem::path& file) {
+  const timespec times[2] = {{1000000000, 0}, {1000000000, 0}};
+  if (::utimensat(AT_FDCWD, file.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    throw std::runtime_error("can't set the time of " + file.native());
+}
+
+inline Digest import_layers(LayerStoreBase& store) {
   const auto import = [&](const std::vector<RawHeader>& entries, std::optional<Digest> parent) {
     TarBuilder tar;
     for (const RawHeader& entry : entries) tar.add(entry);
@@ -29,34 +39,97 @@ inline LifeResult container_life(const boost::filesystem::path& place) {
     options.parent = parent;
     return store.import(MemorySource(tar.bytes), options).id;
   };
-  const Digest base = import({{.path = "./", .type = '5', .mode = "0000755"},
-                              {.path = "changed", .content = "base"},
-                              {.path = "deleted", .content = "base"},
-                              {.path = "hidden", .content = "base"},
-                              {.path = "dir/", .type = '5', .mode = "0000755"},
-                              {.path = "dir/below", .content = "base"}},
-                             std::nullopt);
-  const Digest top = import({{.path = ".wh.hidden"}, {.path = "link", .type = '2', .link = "changed"}}, base);
+  std::vector<RawHeader> entries = {{.path = "./", .type = '5', .mode = "0000755"}};
+  for (const char* name : {"changed", "deleted", "hidden", "longer", "shorter", "mode", "old time", "to be a directory",
+                           "to be a symlink", "moved", "over", "replaced by rename", "odd \xff\n name", "untouched"})
+    entries.push_back({.path = name, .content = "base"});
+  for (const char* name : {"dir/", "dir/deep/", "dir/deep/er/", "gone/", "gone/with/", "again/", "moved into/",
+                           "to be a file/", "mode of dir/"}) {
+    entries.push_back({.path = name, .type = '5', .mode = "0000755"});
+    entries.push_back({.path = name + std::string("below"), .content = "base"});
+  }
+  entries.push_back({.path = "link", .type = '2', .link = "changed"});
+  entries.push_back({.path = "link to be a file", .type = '2', .link = "changed"});
+  const Digest base = import(entries, std::nullopt);
+  return import({{.path = ".wh.hidden"},
+                 {.path = "of the top", .content = "top"},
+                 {.path = "dir/of the top", .content = "top"},
+                 {.path = "again/.wh.below"},
+                 {.path = "again/above", .content = "top"}},
+                base);
+}
 
-  const Mounter<> mounter(store);
+/// Some forty changes, of every kind that a layer can tell, and then times that don't depend on when it was.
+inline void change(const boost::filesystem::path& root, const LifeWishes& wishes) {
+  namespace fs = boost::filesystem;
+  put(root / "changed", "changed");
+  put(root / "longer", "more than base");
+  fs::resize_file(root / "shorter", 1);
+  fs::permissions(root / "mode", fs::perms(0600));
+  fs::permissions(root / "mode of dir", fs::perms(0700));
+  fs::remove(root / "deleted");
+  fs::remove(root / "of the top");
+  fs::remove_all(root / "gone");
+  fs::remove(root / "to be a directory");
+  fs::create_directory(root / "to be a directory");
+  put(root / "to be a directory/inside", "new");
+  fs::remove(root / "to be a symlink");
+  fs::create_symlink("changed", root / "to be a symlink");
+  fs::remove_all(root / "to be a file");
+  put(root / "to be a file", "new");
+  fs::remove(root / "link to be a file");
+  put(root / "link to be a file", "new");
+  fs::remove(root / "link");
+  fs::create_symlink("nowhere", root / "link");
+  fs::rename(root / "moved", root / "moved into/moved");
+  fs::rename(root / "replaced by rename", root / "over");
+  fs::remove(root / "odd \xff\n name");
+  put(root / "new odd \xff\n name", "new");
+  put(root / "dir/deep/er/new", "new");
+  fs::remove(root / "dir/deep/below");
+  put(root / "dir/of the top", "changed");
+  fs::create_directories(root / "made/deep/er");
+  put(root / "made/deep/er/new", "new");
+  fs::create_hard_link(root / "made/deep/er/new", root / "made/second name");
+  fs::create_directory(root / "made/empty");
+  put(root / "made/empty file", "");
+  fs::create_directory(root / "made and deleted");
+  fs::remove(root / "made and deleted");
+  put(root / "made and renamed", "new");
+  fs::rename(root / "made and renamed", root / "renamed");
+  fs::create_directory(root / "made dir");
+  fs::rename(root / "made dir", root / "renamed dir");
+  put(root / "sparse", "");
+  fs::resize_file(root / "sparse", 1U << 20);
+  if (::mkfifo((root / "fifo").c_str(), 0644) != 0) throw std::runtime_error("can't make a fifo");
+  if (wishes.attributes) {
+    set_attribute(root / "changed", "user.note", "note");
+    set_attribute(root / "made/deep/er/new", "user.note", "note");
+  }
+  if (wishes.made_again) {
+    fs::remove_all(root / "again");
+    fs::create_directory(root / "again");
+    put(root / "again/new", "new");
+  }
+  set_time(root / "old time");
+  for (fs::recursive_directory_iterator at(root), end; at != end; ++at)
+    if (stat_of(at->path()).st_mtime > 1000000000) set_time(at->path());
+  set_time(root);
+}
+
+}  // namespace life
+
+/// Imports two layers into a store in `place`, mounts them, changes things in every way, unmounts, and makes the
+/// changes a layer. Throws what goes wrong.
+template <MountBackend Backend = KernelOverlay>
+LifeResult container_life(const boost::filesystem::path& place, const LifeWishes& wishes = {}, Backend backend = {}) {
+  LayerStore<> store(place / "store", {.durability = Durability::none});
+  const Digest top = life::import_layers(store);
+  const Mounter<Backend> mounter(store, std::move(backend));
   auto root = mounter.mount(top, "life");
-  const fs::path& merged = root.path();
-  if (names(merged) != "changed deleted dir link") throw std::runtime_error("the view is wrong: " + names(merged));
-  put(merged / "changed", "changed");
-  fs::permissions(merged / "changed", fs::perms(0600));
-  fs::remove(merged / "deleted");
-  fs::remove_all(merged / "dir");
-  fs::create_directory(merged / "dir");
-  put(merged / "dir/new", "new");
-  fs::create_hard_link(merged / "dir/new", merged / "second");
-  fs::create_symlink("nowhere", merged / "symlink");
-  set_attribute(merged / "changed", "user.note", "note");
-  fs::create_directory(merged / "made");
-  fs::rename(merged / "made", merged / "renamed");
-  const timespec times[2] = {{1000000000, 0}, {1000000000, 0}};
-  for (const char* name : {"changed", "dir/new", "symlink", "renamed", "dir", ""})
-    if (::utimensat(AT_FDCWD, (merged / name).c_str(), times, *name ? AT_SYMLINK_NOFOLLOW : 0) != 0)
-      throw std::runtime_error(std::string("can't set the time of ") + name);
+  if (names(root.path() / "again") != "above" || boost::filesystem::exists(root.path() / "hidden"))
+    throw std::runtime_error("the view is wrong: " + names(root.path()));
+  life::change(root.path(), wishes);
   root.unmount();
   const auto committed = store.commit(store.find_container("life").value());
   if (!store.verify(committed.id, {.level = VerifyLevel::proving}).ok())
