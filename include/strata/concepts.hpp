@@ -81,6 +81,7 @@ concept Compression = std::copyable<C> && requires(const C c, std::span<const st
 /// | `B::max_layers`   | std::size_t; how many lowers it takes; as many as there are, where it doesn't say          |
 /// | `b.writes(form)`  | UnionForm; in which it leaves an upper over lowers of this form; the same, where it doesn't |
 /// |                   | say                                                                                        |
+/// | `B::keeps`        | bool; it keeps something of each layer in plan.kept, by the names in plan.chain            |
 /// | `B::whole`        | bool; it is no union: it makes plan.upper, which isn't there before, a directory of all    |
 /// |                   | that the lowers show, and what is changed is changed in it. plan.target may be plan.upper: |
 /// |                   | then nothing is mounted                                                                    |

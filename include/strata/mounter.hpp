@@ -47,6 +47,7 @@ struct BackendPolicy {
   std::string name;
   std::size_t max_layers;
   bool whole;
+  bool keeps;
   std::function<bool(UnionForm)> reads;
   std::function<UnionForm(UnionForm)> writes;
   std::function<MountResult(const MountPlan&)> mount;
@@ -59,10 +60,13 @@ BackendPolicy BackendPolicy::of(Backend model) {
   if constexpr (requires { Backend::max_layers; }) max_layers = Backend::max_layers;
   bool whole = false;
   if constexpr (requires { Backend::whole; }) whole = Backend::whole;
+  bool keeps = false;
+  if constexpr (requires { Backend::keeps; }) keeps = Backend::keeps;
   const auto backend = std::make_shared<Backend>(std::move(model));
   return {std::string(Backend::name),
           max_layers,
           whole,
+          keeps,
           [backend](UnionForm form) { return backend->reads(form); },
           [backend](UnionForm form) {
             if constexpr (requires { backend->writes(form); })

@@ -61,7 +61,7 @@ std::vector<Digest> chain_of(const Layer& layer) {
 }
 
 MountPlan plan_of(const StoreCore& core, const Container& container, const Layer& layer, int directory,
-                  std::size_t max_layers) {
+                  const detail::BackendPolicy& backend) {
   MountPlan plan;
   plan.lowers = core.lowers(layer);
   plan.target = container.target;
@@ -70,16 +70,18 @@ MountPlan plan_of(const StoreCore& core, const Container& container, const Layer
   plan.form = core.form();
   plan.options = container.options;
   plan.source = detail::mount_source(core, container.name);
-  if (container.whole) {
-    plan.lowers.insert(plan.lowers.begin(), container.directory / "root");
+  if (backend.keeps) {
     plan.chain = chain_of(layer);
     plan.kept = core.root() / "snapshots" / container.backend;
+  }
+  if (container.whole) {
+    plan.lowers.insert(plan.lowers.begin(), container.directory / "root");
     plan.upper = container.upper();
     plan.work = container.work();
   } else if (!container.read_only) {
     plan.upper = container.upper();
     plan.work = container.work();
-  } else if (plan.lowers.size() < max_layers) {
+  } else if (plan.lowers.size() < backend.max_layers) {
     plan.lowers.insert(plan.lowers.begin(), container.directory / "root");
   } else {
     // There is room for the layers only: `root` goes where the upper does, of a mount that is read-only nonetheless.
@@ -218,7 +220,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
       asked.created = locked->container().created;
       locked->record(*core_, asked);
     }
-    const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_.max_layers);
+    const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_);
     MountResult result = backend_.mount(plan);
     return MountedRoot(asked, std::move(result), [core = core_, backend = backend_, name = asked.name] {
       unmount_container(*core, backend, name);

@@ -5,6 +5,7 @@
 #include <strata/mount/aufs.hpp>
 #include <strata/mount/btrfs.hpp>
 #include <strata/mount/copy.hpp>
+#include <strata/mount/erofs.hpp>
 #include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/kernel_overlay.hpp>
 #include <strata/mount/unionfs_fuse.hpp>
@@ -76,4 +77,16 @@ TEST_CASE("Aufs is a mount backend") {
   STRATA_NEEDS_NAMESPACE
   STRATA_NEEDS_BACKEND(strata::Aufs{})
   strata::test::mount_backend_suite(strata::Aufs{});
+}
+
+TEST_CASE("Erofs is a mount backend") {
+  STRATA_NEEDS_NAMESPACE
+  STRATA_NEEDS_BACKEND(strata::Erofs{})
+  const strata::test::LoopFilesystem ext4("ext4");
+  if (ext4.place().empty()) {
+    strata::test::unsupported("here: " + ext4.why_not());
+    WARN("skipped: " << ext4.why_not());
+    return;
+  }
+  strata::test::mount_backend_suite(strata::Erofs{}, ext4.place());
 }

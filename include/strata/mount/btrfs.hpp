@@ -22,6 +22,7 @@ class STRATA_API Btrfs {
  public:
   static constexpr std::string_view name = "btrfs";
   static constexpr bool whole = true;
+  static constexpr bool keeps = true;
 
   /// Whether the kernel knows btrfs; whether the store is on one, the plan says.
   MountProbe probe() const;
