@@ -26,7 +26,11 @@ void Session::show(const strata::Report& report) const {
 
 void print(const Json& value) { std::cout << value.dump(2, ' ', false, Json::error_handler_t::replace) << '\n'; }
 
-Json json_of(const strata::Layer& layer) { return Json::parse(strata::to_json(layer)); }
+Json json_of(const strata::Layer& layer) {
+  Json object = Json::parse(strata::to_json(layer));
+  if (!object.contains("trees")) object["trees"] = object["diff_ids"];  // a record saves itself the repetition
+  return object;
+}
 
 Json json_of(const strata::Report& report) {
   Json events = Json::array();

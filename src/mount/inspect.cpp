@@ -1,7 +1,7 @@
 #include <strata/inspect.hpp>
 #include <strata/layer_store.hpp>
 
-#include "mount/container_directory.hpp"
+#include "mount/container_mounts.hpp"
 #include "mount/host.hpp"
 #include "mount/mount_table.hpp"
 #include "mount/sys_mount.hpp"
@@ -92,7 +92,7 @@ ContainerUse use_of(Container container) {
   use.container = std::move(container);
   try {
     detail::Usage usage;
-    usage.add(detail::open_directory(use.container.directory).get(), use.container.read_only ? "root" : "upper");
+    usage.add(detail::open_directory(use.container.directory).get(), use.container.read_only && !use.container.whole ? "root" : "upper");
     use.inodes = usage.files();
     use.bytes = usage.exclusive_bytes() + usage.shared_bytes();
   } catch (const std::exception& error) {

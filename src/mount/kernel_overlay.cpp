@@ -220,8 +220,13 @@ MountProbe KernelOverlay::probe() const {
   const auto add = [&](const char* feature, bool found) { probe.features.emplace_back(feature, found ? "yes" : "no"); };
   const FileDescriptor root(sys::openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
   add("new mount API", static_cast<bool>(context));
-  add("layers by descriptor", context && sys::fsconfig_fd(context.get(), "lowerdir+", root.get()) == 0);
-  add("layers by name", context && detail::takes_layers_by_name());
+  const bool by_descriptor = context && sys::fsconfig_fd(context.get(), "lowerdir+", root.get()) == 0;
+  const bool by_name = context && detail::takes_layers_by_name();
+  add("layers by descriptor", by_descriptor);
+  add("layers by name", by_name);
+  add("detached mounts", by_descriptor || by_name);
+  add("data-only lowers", detail::kernel_version() >= KernelVersion{6, 5});
+  add("lowers with an id map", by_descriptor);
   add("overlay-trusted", reads(UnionForm::overlay_trusted));
   add("overlay-user", reads(UnionForm::overlay_user));
   probe.features.emplace_back("layers at most", std::to_string(max_layers));

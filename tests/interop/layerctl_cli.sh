@@ -558,9 +558,17 @@ section "doctor"
 run 0 doctor && check "says something" test "$(wc -l <out)" -gt 5
 run 0 doctor --json && check "as JSON" jq -e 'map(.topic, .name, .verdict, .value) | length > 5' out >/dev/null
 run 0 doctor --backend overlay && check "one backend" grep -q 'backend overlay' out
+run 0 doctor --layer "$base" && check "a chain" grep -q '^good .* trees ' out
+run 0 doctor --layer "$base" --json && check "as JSON" jq -e '.[0].topic == "chain"' out >/dev/null
+run 1 doctor --layer nothing
 run 2 doctor --backend overlay --layer 00
 run 1 doctor --backend none
 "$layerctl" --root /nowhere/at/all doctor >out 2>err || fail "doctor where there is no store"
+
+section "inspect"
+run 0 inspect
+run 0 inspect --json && check "as JSON" jq -e '(.overlays, .containers, .unread) | type == "array"' out >/dev/null
+"$layerctl" --root /nowhere/at/all inspect >out 2>err || fail "inspect where there is no store"
 
 ((failures == 0)) && echo "all good" && exit 0
 echo "$failures failed"
