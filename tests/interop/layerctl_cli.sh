@@ -287,9 +287,17 @@ run 0 mount "${app:7:10}" web && check "mounted again with what it held" same "$
 mkdir at
 run 0 mount "$app" reader --read-only --at at -o xino=off && check "where it was told" same "$(out)" "$work/at"
 check "nothing can be written" eval '! touch at/file 2>/dev/null'
-run 0 mounts && check "both" same "$(awk 'NR > 1 {print $1, $3}' out | sort | xargs)" "reader read-only web read-write"
+run 0 mounts && check "both" same "$(awk 'NR > 1 {print $1, $4}' out | sort | xargs)" "reader read-only web read-write"
 run 0 umount reader
 run 0 remove-container reader
+run 0 mount "$app" copied --backend copy && check "where it is" same "$(out)" "$work/store/containers/copied/upper"
+check "and what it shows" same "$(cat "$(out)/etc/conf")" two
+run 0 mounts && check "is listed as what it is" grep -q "^copied .*copy .*in place" out
+run 0 umount copied
+run 0 remove-container copied
+run 2 mount "$app" copied --backend tape
+run 1 mount "$app" copied --backend btrfs && check "says why not" grep -q "isn't on btrfs\|no btrfs" err
+run 1 mount "$app" copied --backend copy -o index=on && check "names the option" grep -q "option index" err
 run 0 mount "$app" options -o index=off,xino=off -o redirect_dir=nofollow
 run 0 umount options
 run 0 remove-container options

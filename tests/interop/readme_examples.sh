@@ -63,6 +63,11 @@ if head -n 1 said | grep -v " of $(stat -c %s large.tar) bytes"; then echo "FAIL
 says "^0 layers removed, 0 bytes free" "$examples/readme_keep" kept base.tar team/app:1
 cmp kept/tags/team%2Fapp:1 <(echo "$base")
 says "cannot remove .*reader" "$examples/readme_mount" mounted base.tar
+says "^by copy (a copy.*, in place): .*/containers/somehow/upper" "$examples/readme_choose" chosen base.tar copy
+cmp base/etc/conf chosen/containers/somehow/upper/etc/conf
+says "^by overlay (" "$examples/readme_choose" chosen2 base.tar
+if "$examples/readme_choose" chosen3 base.tar tape 2>said; then echo "FAILED: a backend that isn't there"; exit 1; fi
+said "fuse-overlayfs" readme_choose
 cp -a base/. newer/ && echo three >newer/etc/conf
 says "tar+zstd sha256:" "$examples/readme_diff" base newer change.tar.zst
 zstd -qdc change.tar.zst | tar -tf - | grep -qx etc/conf
