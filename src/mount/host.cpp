@@ -4,6 +4,8 @@
 
 #include "mount/sys_mount.hpp"
 
+#include <linux/nsfs.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -34,7 +36,12 @@ std::uint64_t effective_capabilities() {
   return line == std::string::npos ? 0 : std::strtoull(status->c_str() + line + std::strlen("\nCapEff:"), nullptr, 16);
 }
 
-bool can_mount() { return effective_capabilities() >> 21 & 1; }
+bool can_mount() {
+  if (!(effective_capabilities() >> 21 & 1)) return false;
+  const FileDescriptor mounts(sys::openat(AT_FDCWD, "/proc/thread-self/ns/mnt", O_RDONLY));
+  // EPERM: it belongs to a user namespace above this process's.
+  return !mounts || FileDescriptor(sys::ioctl(mounts.get(), NS_GET_USERNS, 0)) || errno != EPERM;
+}
 
 std::optional<std::string> read_text(const char* path) {
   const FileDescriptor file(sys::openat(AT_FDCWD, path, O_RDONLY));

@@ -22,7 +22,8 @@ std::string kernel_release();
 bool in_initial_user_namespace();
 /// The effective capabilities of this thread, bit N for capability number N.
 std::uint64_t effective_capabilities();
-/// Whether it has CAP_SYS_ADMIN, without which nothing can be mounted.
+/// Whether it has CAP_SYS_ADMIN over its mount namespace, without which nothing can be mounted: one in a user namespace
+/// but not in a mount namespace of that has it over nothing.
 bool can_mount();
 
 /// The whole of a small or generated file; nullopt where it can't be read (errno says why).

@@ -206,7 +206,9 @@ MountProbe KernelOverlay::probe() const {
   const FileDescriptor context(sys::fsopen("overlay"));
   const int number = context ? 0 : errno;
   if (!detail::can_mount()) {
-    probe.why = "this process has no CAP_SYS_ADMIN: run it as root, or in a user and mount namespace: unshare -Urm";
+    probe.why =
+        "this process has no CAP_SYS_ADMIN over its mount namespace: run it as root, or in a user and mount namespace: "
+        "unshare -Urm";
     return probe;
   }
   if (number == EPERM && !detail::in_initial_user_namespace() && !reads(UnionForm::overlay_user)) {

@@ -92,7 +92,7 @@ constexpr const char* other_upper =
     "put the upper and the work directory on ext4, xfs, btrfs or tmpfs (a store inside a container: on a volume)";
 
 constexpr Cause causes[] = {
-    {EPERM, "", no_permission, "this process has no CAP_SYS_ADMIN",
+    {EPERM, "", no_permission, "this process has no CAP_SYS_ADMIN over its mount namespace",
      "run it as root, or in a user and mount namespace of its own: unshare -Urm"},
     {EPERM, "", in_user_namespace, "a user namespace can't have redirect_dir, metacopy or verity without userxattr",
      "leave these options out, or mount as root"},

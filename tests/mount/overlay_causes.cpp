@@ -257,6 +257,31 @@ TEST_CASE("a process without CAP_SYS_ADMIN") {
   });
 }
 
+TEST_CASE("a process in a user namespace without a mount namespace of its own") {
+  STRATA_NEEDS_NAMESPACE
+  each_method([](Fixture& f) {
+    std::fflush(nullptr);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      if (::unshare(CLONE_NEWUSER) != 0) ::_exit(0);  // it can't be had here
+      f.plan.form = UnionForm::overlay_user;
+      try {
+        f.backend.mount(f.plan);
+      } catch (const Error& error) {
+        const bool said = error.code() == errc::unsupported &&
+                          error.detail().find("over its mount namespace") != std::string::npos &&
+                          error.remedy().find("unshare -Urm") != std::string::npos && !f.backend.probe().usable;
+        ::_exit(said ? 0 : 3);
+      }
+      ::_exit(4);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WEXITSTATUS(status) == 0);
+  });
+}
+
 TEST_CASE("few descriptors are enough for many layers") {
   STRATA_NEEDS_NAMESPACE
   Fixture f;
