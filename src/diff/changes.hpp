@@ -11,6 +11,7 @@
 #include <boost/filesystem/path.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -45,6 +46,9 @@ struct ChangeOptions {
   /// Of an upper: `index` in its work directory, where that is known and there. Without it, a lower hardlink that was
   /// changed under `index=on` through a name deleted since is told as it was below.
   std::optional<boost::filesystem::path> index;
+  /// Of an upper: how many names a lower file, of several links, has outside of the lower view. Unset: none. Called by
+  /// several threads.
+  std::function<nlink_t(const MergedView&, const MergedView::Entry&)> names_elsewhere = {};
   bool trust_times = false;  ///< as in DiffOptions; between two trees
   /// The observer gets how many entries and, as `tar_bytes`, how many bytes of content were told.
   Control control;

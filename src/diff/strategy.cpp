@@ -31,8 +31,11 @@ std::vector<Pair> joined(Listing before, Listing after) {
 
 class UpperStrategy final : public Strategy {
  public:
-  UpperStrategy(const MergedView& merged, const MergedView& lower, const MergedView& index, const std::stop_token& stop)
-      : outside_(outside_names(merged, lower, index, stop)) {}
+  UpperStrategy(const MergedView& merged, const MergedView& lower, const MergedView& index,
+                NamesElsewhere names_elsewhere, const std::stop_token& stop)
+      : lower_(lower),
+        names_elsewhere_(std::move(names_elsewhere)),
+        outside_(outside_names(merged, lower, index, stop)) {}
 
   Candidates candidates(const Views& views, const std::string& path, const Entry& before,
                         const Entry& after) const override {
@@ -55,14 +58,20 @@ class UpperStrategy final : public Strategy {
   /// A copy is a file of its own, whatever names the original has; which they are, only a look through all of the lower
   /// view could tell, so any file with several links is told.
   bool same_names(const std::string&, const Entry& before, const Entry& after) override {
-    return have_one_name(before, after);
+    return have_one_name({lower_, before}, after);
   }
   bool same(const Seen& before, const Seen& after, const std::stop_token& stop) const override {
-    return (after.entry.metadata.is_directory() || have_one_name(before.entry, after.entry)) &&
+    return (after.entry.metadata.is_directory() || have_one_name(before, after.entry)) &&
            same_file(before, after, stop);
   }
 
  private:
+  bool have_one_name(const Seen& before, const Entry& after) const {
+    if (after.metadata.links != 1) return false;
+    const nlink_t names = before.entry.metadata.links;
+    return names == 1 || (names_elsewhere_ && names_elsewhere_(before.view, before.entry) + 1 == names);
+  }
+
   /// Whether a directory merges, beside the upper's own, exactly what lies there in the lower view.
   static bool merges_just(const Entry& before, const Entry& after) {
     const std::size_t own = after.places.front().layer == 0 ? 1 : 0;
@@ -79,6 +88,8 @@ class UpperStrategy final : public Strategy {
     return names;
   }
 
+  const MergedView& lower_;
+  const NamesElsewhere names_elsewhere_;
   const std::map<std::string, OutsideName> outside_;
 };
 
@@ -123,8 +134,8 @@ bool is_carried(const std::optional<Entry>& entry) {
 }
 
 std::unique_ptr<Strategy> upper_strategy(const MergedView& merged, const MergedView& lower, const MergedView& index,
-                                         const std::stop_token& stop) {
-  return std::make_unique<UpperStrategy>(merged, lower, index, stop);
+                                         NamesElsewhere names_elsewhere, const std::stop_token& stop) {
+  return std::make_unique<UpperStrategy>(merged, lower, index, std::move(names_elsewhere), stop);
 }
 
 std::unique_ptr<Strategy> trees_strategy(const MergedView& older, const MergedView& newer, bool trust_times,

@@ -6,6 +6,7 @@
 #include "diff/file_content.hpp"
 #include "diff/linked_names.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -54,8 +55,10 @@ class Strategy {
   virtual bool same_names(const std::string& path, const MergedView::Entry& before, const MergedView::Entry& after) = 0;
 };
 
+/// `names_elsewhere`: as in ChangeOptions.
+using NamesElsewhere = std::function<nlink_t(const MergedView&, const MergedView::Entry&)>;
 std::unique_ptr<Strategy> upper_strategy(const MergedView& merged, const MergedView& lower, const MergedView& index,
-                                         const std::stop_token& stop);
+                                         NamesElsewhere names_elsewhere, const std::stop_token& stop);
 /// `trust_times`: as in DiffOptions.
 std::unique_ptr<Strategy> trees_strategy(const MergedView& older, const MergedView& newer, bool trust_times,
                                          const std::stop_token& stop);

@@ -133,7 +133,7 @@ class Walk {
 void changes_of_upper(const MergedView& merged, const MergedView& lower, ChangeSink& sink, const ChangeOptions& options,
                       Report& report) {
   const MergedView index = options.index ? MergedView({*options.index}) : MergedView();
-  const auto strategy = upper_strategy(merged, lower, index, options.control.stop);
+  const auto strategy = upper_strategy(merged, lower, index, options.names_elsewhere, options.control.stop);
   Walk({lower, merged}, *strategy, sink, options, report).run();
 }
 

@@ -5,6 +5,7 @@
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
 #include "store/operations.hpp"
+#include "store/translations.hpp"
 
 namespace strata::detail {
 

@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "store/chain_root.hpp"
+#include "store/translations.hpp"
 #include "tree/directory.hpp"
 
 namespace strata::detail {
@@ -20,7 +21,8 @@ MergedView view_of(const StoreCore& core, const Container& container, const Laye
 }  // namespace
 
 ContainerViews::ContainerViews(const StoreCore& core, const Container& container, const Layer& below)
-    : whole_(container.whole),
+    : core_(core),
+      whole_(container.whole),
       changed_(view_of(core, container, below)),
       lower_(whole_ ? MergedView(core.lowers(below), MergedView::marks_of(core.form())) : changed_.below()),
       lower_root_(chain_root(core, below)) {
@@ -29,6 +31,7 @@ ContainerViews::ContainerViews(const StoreCore& core, const Container& container
 
 void ContainerViews::tell(ChangeSink& sink, ChangeOptions options, Report& report) const {
   options.lower_root = lower_root_;
+  options.names_elsewhere = names_in_translations(core_);
   if (whole_) return changes_between(lower_, changed_, sink, options, report);
   options.index = index_;
   changes_of_upper(changed_, lower_, sink, options, report);

@@ -9,6 +9,7 @@
 
 namespace strata::detail {
 
+/// The store outlives it.
 class ContainerViews {
  public:
   /// `below`: the container's layer. Throws errc::refused for a whole container that was never mounted.
@@ -22,10 +23,11 @@ class ContainerViews {
   const std::optional<boost::filesystem::path>& index() const { return index_; }
   bool whole() const { return whole_; }
 
-  /// Tells the changes. Of `options`, index and lower_root are its own.
+  /// Tells the changes. Of `options`, index, lower_root and names_elsewhere are its own.
   void tell(ChangeSink& sink, ChangeOptions options, Report& report) const;
 
  private:
+  const StoreCore& core_;
   bool whole_;
   MergedView changed_;
   MergedView lower_;

@@ -9,6 +9,7 @@
 #include <strata/hash.hpp>
 #include <strata/layer.hpp>
 #include <strata/layer_store.hpp>
+#include <strata/progress.hpp>
 
 #include "store/lock.hpp"
 
@@ -67,6 +68,10 @@ class StoreCore {
   boost::filesystem::path mounts_directory() const { return root_ / "mounts"; }
   /// fs/ of the chain's trees, topmost first.
   std::vector<boost::filesystem::path> lowers(const Layer& layer) const;
+  /// The same in another union form, each tree translated when it is asked for first. The layer is one that something
+  /// keeps. Throws errc::unsupported where a tree has what the form can't say. Any number of processes may do this at
+  /// once. After a crash: the translation is there, whole, or not.
+  std::vector<boost::filesystem::path> lowers(const Layer& layer, UnionForm form, const Control& control = {}) const;
   /// The directory whose attributes the chain's root has; nullopt: no tar of the chain lists it (then 0755, 0:0).
   std::optional<boost::filesystem::path> root_attributes(const Layer& layer) const;
 

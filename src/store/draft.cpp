@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/translations.hpp"
 #include "tree/directory.hpp"
 
 #include <linux/fs.h>
@@ -41,7 +42,10 @@ void take_orphans(const StoreCore& core, int draft) {
     if (sys::renameat2(core.root_descriptor(), place.c_str(), draft, random_name().c_str(), 0) != 0 && errno != ENOENT)
       throw_errno(errno, "remove", quoted(place));
   };
-  if (tree && !tree_used) take(core.tree_path(*tree));
+  if (tree && !tree_used) {
+    take(core.tree_path(*tree));
+    for (const std::string& translation : translations_of(core, *tree)) take(translation);
+  }
   if (blob && !blob_used) take(core.blob_path(*blob));
 }
 

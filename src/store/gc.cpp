@@ -6,6 +6,7 @@
 #include "store/operations.hpp"
 #include "store/roots.hpp"
 #include "store/snapshots.hpp"
+#include "store/translations.hpp"
 #include "store/usage.hpp"
 #include "tree/directory.hpp"
 
@@ -102,6 +103,7 @@ class Needed {
 
 struct Unneeded {
   std::vector<Digest> trees, blobs;
+  std::vector<std::string> translations;  ///< where they are, beneath the store's root
 };
 
 Unneeded find_unneeded(const StoreCore& core, const Records& records, const Needed& needed) {
@@ -111,11 +113,20 @@ Unneeded find_unneeded(const StoreCore& core, const Records& records, const Need
     if (!needed.has_tree(key)) found.trees.push_back(key);
   for (const Digest& blob : core.names_in("blobs"))
     if (!needed.has_blob(blob)) found.blobs.push_back(blob);
+  for (TranslatedTree& tree : translated_trees(core))
+    if (!needed.has_tree(tree.key)) found.translations.push_back(std::move(tree.path));
   return found;
 }
 
-/// Fills in what is garbage at this moment. The caller holds the store's lock exclusively.
-void find_garbage(const StoreCore& core, const Records& records, std::chrono::seconds min_age, GcResult& result) {
+/// What is garbage at this moment.
+struct Garbage {
+  GcResult& found;
+  std::vector<std::string> translations = {};
+};
+
+/// The caller holds the store's lock exclusively.
+void find_garbage(const StoreCore& core, const Records& records, std::chrono::seconds min_age, Garbage& garbage) {
+  GcResult& result = garbage.found;
   Needed needed(core);
   for (const Root& root : roots_of(core)) needed.add_chain(records, root.layer);
   for (const auto& [id, layer] : records.layers())
@@ -133,14 +144,17 @@ void find_garbage(const StoreCore& core, const Records& records, std::chrono::se
   Unneeded unneeded = find_unneeded(core, records, needed);
   result.trees = std::move(unneeded.trees);
   result.blobs = std::move(unneeded.blobs);
+  garbage.translations = std::move(unneeded.translations);
 }
 
 std::string tree_in_draft(const Digest& key) { return "tree." + key.hex(); }
 std::string blob_in_draft(const Digest& blob) { return "blob." + blob.hex(); }
+std::string translation_in_draft(std::size_t number) { return "translation." + std::to_string(number); }
 
 /// Moves the garbage into the draft. A crash leaves the draft, and perhaps trees and blobs that no layer has; the next
 /// sweep and the next collection take those.
-void take(const StoreCore& core, const Draft& draft, const GcResult& garbage) {
+void take(const StoreCore& core, const Draft& draft, const Garbage& all) {
+  const GcResult& garbage = all.found;
   for (const std::string& lease : garbage.leases) take_lease(core, draft, lease);
   for (const Digest& id : garbage.layers) draft.take(core.layer_path(id), "layer." + id.hex());
   if (!garbage.layers.empty())  // before trees go: no power cut leaves a record without its tree
@@ -148,17 +162,21 @@ void take(const StoreCore& core, const Draft& draft, const GcResult& garbage) {
   for (const Digest& id : garbage.layers) take_snapshots(core, draft, id);
   for (const Digest& key : garbage.trees) draft.take(core.tree_path(key), tree_in_draft(key));
   for (const Digest& blob : garbage.blobs) draft.take(core.blob_path(blob), blob_in_draft(blob));
+  for (std::size_t i = 0; i < all.translations.size(); ++i) draft.take(all.translations[i], translation_in_draft(i));
 }
 
-void delete_trees(Draft& draft, const GcResult& garbage, const Control& control) {
+void delete_trees(Draft& draft, const Garbage& garbage, const Control& control) {
   Progress progress{.phase = Progress::Phase::removing};
-  for (const Digest& key : garbage.trees) {
+  std::vector<std::string> names;
+  for (const Digest& key : garbage.found.trees) names.push_back(tree_in_draft(key));
+  for (std::size_t i = 0; i < garbage.translations.size(); ++i) names.push_back(translation_in_draft(i));
+  for (const std::string& name : names) {
     if (control.stop.stop_requested()) {
       draft.leave();
       throw_error(errc::cancelled, "delete what was removed", draft.path().native(), {},
                   "the next import or collection deletes the rest");
     }
-    remove_tree(draft.descriptor(), tree_in_draft(key));
+    remove_tree(draft.descriptor(), name);
     ++progress.entries;
     if (control.observer) control.observer(progress);
   }
@@ -168,6 +186,7 @@ void delete_trees(Draft& draft, const GcResult& garbage, const Control& control)
 
 GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
   GcResult result;
+  Garbage garbage{result};
   result.drafts = options.dry_run ? dead_drafts(core) : sweep_drafts(core);
   Records records;
   records.read(core, options.control);
@@ -176,8 +195,8 @@ GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
   {
     const Lock alone = core.lock(Lock::Kind::exclusive);
     records.read(core, options.control);
-    find_garbage(core, records, options.min_age, result);
-    if (draft) take(core, *draft, result);
+    find_garbage(core, records, options.min_age, garbage);
+    if (draft) take(core, *draft, garbage);
   }
   Usage usage;
   for (const Digest& key : result.trees)
@@ -185,10 +204,13 @@ GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
   for (const Digest& blob : result.blobs)
     draft ? usage.add(draft->descriptor(), blob_in_draft(blob))
           : usage.add(core.root_descriptor(), core.blob_path(blob));
+  for (std::size_t i = 0; i < garbage.translations.size(); ++i)
+    draft ? usage.add(draft->descriptor(), translation_in_draft(i))
+          : usage.add(core.root_descriptor(), garbage.translations[i]);
   result.exclusive_bytes = usage.exclusive_bytes();
   result.shared_bytes = usage.shared_bytes();
   result.files = usage.files();
-  if (draft) delete_trees(*draft, result, options.control);
+  if (draft) delete_trees(*draft, garbage, options.control);
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
 #include "store/operations.hpp"
+#include "store/translations.hpp"
 
 #include <algorithm>
 
@@ -62,6 +63,7 @@ void rebuild_tree(const StoreCore& core, const Layer& layer, ByteSource& source,
   const Lock alone = core.lock(Lock::Kind::exclusive);
   const std::vector<LockedContainer> unmounted = unmounted_containers(core, layer.tree());
   if (!core.find(layer.id)) throw_error(errc::not_found, "repair", layer.id.to_string(), "it was removed meanwhile");
+  take_translations(core, draft.draft(), layer.tree());
   if (const std::string place = core.tree_path(layer.tree()); !draft.draft().publish("tree", place))
     draft.draft().exchange("tree", place);
   const std::string room = "trees/" + std::string(layer.tree().algorithm());

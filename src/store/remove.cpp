@@ -6,6 +6,7 @@
 #include "store/restore_record.hpp"
 #include "store/roots.hpp"
 #include "store/snapshots.hpp"
+#include "store/translations.hpp"
 #include "tree/directory.hpp"
 
 #include <algorithm>
@@ -49,6 +50,10 @@ void remove_layer(const StoreCore& core, const Digest& id) {
       core.sync(open_directory(core.root() / "layers" / std::string(id.algorithm())).get(), "layers");
       take_snapshots(core, draft, id);
       if (!tree_shared) draft.take(core.tree_path(key), "tree");
+      if (!tree_shared) {
+        draft.take(core.tree_path(key), "tree");
+        take_translations(core, draft, key);
+      }
       if (!blob_shared) draft.take(core.blob_path(layer.blob), "blob");
     } catch (...) {
       draft.put_back("tree", core.tree_path(key));  // nobody has seen them gone, since the lock is held

@@ -4,6 +4,7 @@
 #include "store/mend.hpp"
 #include "store/operations.hpp"
 #include "store/restore_record.hpp"
+#include "store/translations.hpp"
 #include "store/verify.hpp"
 #include "tree/directory.hpp"
 #include "tree/recipe.hpp"
@@ -88,7 +89,7 @@ class Repair {
     if (!tree_) return;
     lock_ = Lock::attempt(tree_.get(), "lock", Lock::Kind::exclusive);
     if (!lock_)
-      throw_error(errc::in_use, "repair", layer_.id.to_string(), "another repairs its tree",
+      throw_error(errc::in_use, "repair", layer_.id.to_string(), "another repairs or translates its tree",
                   "wait until that has ended");
     const auto there = try_stat(core_.root_descriptor(), tree_path_);
     if (!core_.find(layer_.id) || !there || there->inode != stat_of(tree_.get()).inode)
@@ -131,6 +132,8 @@ class Repair {
 
   void mend(const Examination& found) {
     const Draft draft(core_);
+    // They have the same files, and would keep those that are bad.
+    take_translations(core_, draft, layer_.tree());
     make_directory(draft.descriptor(), "new");
     make_directory(draft.descriptor(), "contents");
     const FileDescriptor contents = open_beneath(draft.descriptor(), "contents", O_RDONLY | O_DIRECTORY);

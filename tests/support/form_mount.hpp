@@ -117,6 +117,8 @@ inline const std::string& why_no_union(UnionForm form) {
       throw std::runtime_error("Linux 6.7 is the first that reads it");
     if (overlay_prefix(form).starts_with("trusted") && !is_privileged())
       throw std::runtime_error("this user can't have trusted attributes");
+    if (overlay_prefix(form).empty() && ::access("/dev/fuse", R_OK | W_OK) != 0)
+      throw std::runtime_error("this user can't open /dev/fuse");
     const ScratchDirectory scratch;
     in_union({form, {scratch.directory("l")}, scratch.directory("u"), scratch.directory("w")}, scratch.directory("m"),
              [](const auto&) { return std::string(); });

@@ -92,7 +92,7 @@ inline std::string in_namespaces(const std::function<std::string()>& work) {
   ::close(ends[0]);
   int status = 0;
   ::waitpid(child, &status, 0);
-  if (status != 0) throw std::runtime_error("in the overlay: " + answer);
+  if (status != 0) throw std::runtime_error("in a namespace of its own: " + answer);
   return answer;
 }
 
