@@ -222,6 +222,44 @@ Operation diffing(bool proven) {
   return operation;
 }
 
+/// A chain's trees in another union form.
+Operation translating(UnionForm form) {
+  Operation operation;
+  operation.name = "translate to " + std::string(to_string(form));
+  operation.run = [form](Scene& scene) {
+    std::string text;
+    for (const fs::path& lower : scene.store().core()->lowers(scene.store().get(scene.child()), form))
+      text += names_beneath(lower, 5) + "\n";
+    return text;
+  };
+  operation.undo = [](Scene& scene) { fs::remove_all(scene.root() / "translated"); };
+  return operation;
+}
+
+/// With a translation, which goes too.
+Operation removing_translated() {
+  Operation operation;
+  operation.name = "remove what is translated";
+  static Digest layer;
+  operation.prepare = [](Scene& scene) {
+    layer = scene.import(tars().odd, scene.child());
+    (void)scene.store().core()->lowers(scene.store().get(layer), UnionForm::aufs);
+  };
+  operation.run = [](Scene& scene) {
+    try {
+      scene.store().remove(layer);
+    } catch (const Error& error) {
+      if (error.code() != errc::not_found || scene.store().find(layer)) throw;
+    }
+    return "gone, and " + names_beneath(scene.root() / "translated/aufs/sha256", 1);
+  };
+  operation.undo = [](Scene& scene) {
+    forget_new(scene);
+    fs::remove_all(scene.root() / "translated");
+  };
+  return operation;
+}
+
 Operation opening(bool create) {
   Operation operation;
   operation.name = create ? "create a store" : "open a store";
@@ -390,6 +428,9 @@ const std::vector<Operation>& operations() {
         diffing(false),
         diffing(true),
         cleaning(),
+        translating(UnionForm::aufs),
+        translating(UnionForm::unionfs_fuse),
+        removing_translated(),
         mounting(false),
         mounting(true),
         copying(false),

@@ -18,6 +18,8 @@ bool exists_beneath(int dir, const std::string& path, std::string_view shown);
 /// Makes an empty file. -1 and errno.
 int write_empty_file(int dir, const std::string& name, mode_t mode);
 
+/// Puts a listing in order, each name once.
+void sort_names(std::vector<DirectoryEntry>& names);
 /// ".wh.NAME", for the forms that know it.
 std::string whiteout_name(std::string_view name);
 /// Adds to a listing, sorted, the names that ".wh.NAME" in it hide, in the place of those.

@@ -36,6 +36,12 @@ int write_empty_file(int dir, const std::string& name, mode_t mode) {
   return file ? 0 : -1;
 }
 
+void sort_names(std::vector<DirectoryEntry>& names) {
+  std::ranges::sort(names, {}, &DirectoryEntry::name);
+  const auto same = [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name == b.name; };
+  names.erase(std::unique(names.begin(), names.end(), same), names.end());
+}
+
 std::string whiteout_name(std::string_view name) { return std::string(whiteout_prefix).append(name); }
 
 std::vector<DirectoryEntry> with_hidden_names(std::vector<DirectoryEntry> listed) {
@@ -49,9 +55,7 @@ std::vector<DirectoryEntry> with_hidden_names(std::vector<DirectoryEntry> listed
       names.push_back({std::move(hidden), DT_UNKNOWN, 0});
     }
   }
-  std::ranges::sort(names, {}, &DirectoryEntry::name);
-  const auto same = std::ranges::unique(names, {}, &DirectoryEntry::name);
-  names.erase(same.begin(), same.end());
+  sort_names(names);
   return names;
 }
 

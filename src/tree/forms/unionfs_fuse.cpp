@@ -42,9 +42,7 @@ class UnionfsFuseForm final : public LayerForm {
     const auto marked = marked_.find(path);
     if (marked == marked_.end()) return names;
     for (const std::string& name : marked->second) names.push_back({name, DT_UNKNOWN, 0});
-    std::ranges::sort(names, {}, &DirectoryEntry::name);
-    const auto same = std::ranges::unique(names, {}, &DirectoryEntry::name);
-    names.erase(same.begin(), same.end());
+    sort_names(names);
     return names;
   }
 
