@@ -47,7 +47,8 @@ struct STRATA_API OverlayOptions {
 struct STRATA_API MountPlan {
   std::vector<boost::filesystem::path> lowers;  ///< directories, topmost first
   /// What names each lower with all that is below it, as far as they have names: the chain ids of a store's layers,
-  /// topmost first, and as many of the last lowers. What a backend keeps of a chain goes by them.
+  /// topmost first, and as many of the last lowers. What a backend keeps of a chain goes by them. With them a directory may
+  /// be there twice.
   std::vector<Digest> chain;
   /// Where a backend may keep what it has made of lowers, in a directory of its own; empty: nowhere.
   boost::filesystem::path kept;

@@ -2,6 +2,7 @@
 #include <strata/error.hpp>
 
 #include "mount/backends.hpp"
+#include "mount/readable_form.hpp"
 #include "store/core.hpp"
 
 #include <map>
@@ -18,7 +19,7 @@ BackendChoice judge(const KnownBackend& backend, const LayerStoreBase& store) {
     choice.why = std::move(probe.why);
   else if (!backend.fits(store.core()->root_descriptor()))
     choice.why = backend.unfit;
-  else if (!backend.reads(store.form()))
+  else if (!detail::readable_form(backend.reads, store.form()))
     choice.why = "it can't read layers in the form " + std::string(to_string(store.form())) + " here";
   choice.usable = choice.why.empty();
   return choice;

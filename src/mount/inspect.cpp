@@ -92,7 +92,8 @@ ContainerUse use_of(Container container) {
   use.container = std::move(container);
   try {
     detail::Usage usage;
-    usage.add(detail::open_directory(use.container.directory).get(), use.container.read_only && !use.container.whole ? "root" : "upper");
+    usage.add(detail::open_directory(use.container.directory).get(),
+              use.container.read_only && !use.container.whole ? "root" : "upper");
     use.inodes = usage.files();
     use.bytes = usage.exclusive_bytes() + usage.shared_bytes();
   } catch (const std::exception& error) {

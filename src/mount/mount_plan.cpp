@@ -48,6 +48,7 @@ void check_layers(const MountPlan& plan) {
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     const auto& [outer, outer_path] = sorted[i - 1];
     const auto& [inner, inner_path] = sorted[i];
+    if (inner == outer && !plan.chain.empty()) continue;
     if (inner == outer) refuse("lower " + quoted(inner_path->native()) + " is there twice", "give each lower once");
     if (inner.starts_with(outer))
       refuse("lower " + quoted(inner_path->native()) + " is inside lower " + quoted(outer_path->native()),

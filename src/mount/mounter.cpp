@@ -4,6 +4,7 @@
 #include "base/files.hpp"
 #include "mount/container_directory.hpp"
 #include "mount/container_mounts.hpp"
+#include "mount/readable_form.hpp"
 #include "mount/sys_mount.hpp"
 #include "mount/unmount.hpp"
 #include "store/core.hpp"
@@ -60,18 +61,32 @@ std::vector<Digest> chain_of(const Layer& layer) {
   return chain;
 }
 
+UnionForm form_for(const detail::BackendPolicy& backend, UnionForm store_form, const std::string& subject) {
+  if (const auto form = detail::readable_form(backend.reads, store_form)) return *form;
+  throw_error(
+      errc::unsupported, "mount", subject,
+      "backend " + backend.name + " can't read layers in the form " + std::string(to_string(store_form)) + " here",
+      store_form == UnionForm::overlay_trusted
+          ? "work outside of a user namespace, or with a store that was made inside one"
+          : "use a newer kernel");
+}
+
 MountPlan plan_of(const StoreCore& core, const Container& container, const Layer& layer, int directory,
-                  const detail::BackendPolicy& backend) {
+                  const detail::BackendPolicy& backend, UnionForm form) {
   MountPlan plan;
-  plan.lowers = core.lowers(layer);
+  plan.lowers = core.lowers(layer, form);
   plan.target = container.target;
   plan.read_only = container.read_only;
   plan.durable = core.durability() == Durability::full;
-  plan.form = core.form();
+  plan.form = form;
   plan.options = container.options;
   plan.source = detail::mount_source(core, container.name);
   if (backend.keeps) {
+    // Each layer by its own name, also where two have the same tree.
     plan.chain = chain_of(layer);
+    plan.lowers.clear();
+    for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key)
+      plan.lowers.push_back(core.tree_directory(*key) / "fs");
     plan.kept = core.root() / "snapshots" / container.backend;
   }
   if (container.whole) {
@@ -185,13 +200,7 @@ MounterBase::MounterBase(const LayerStoreBase& store, detail::BackendPolicy back
 
 MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const MountOptions& options) const {
   check_container_name(name);
-  if (!backend_.reads(core_->form()))
-    throw_error(errc::unsupported, "mount", shown(name),
-                "backend " + backend_.name + " can't read layers in the form " + std::string(to_string(core_->form())) +
-                    " here",
-                core_->form() == UnionForm::overlay_trusted
-                    ? "work outside of a user namespace, or with a store that was made inside one"
-                    : "use a newer kernel");
+  const UnionForm form = form_for(backend_, core_->form(), shown(name));
   const Layer mounted = core_->get(layer);
 
   Container asked;
@@ -201,7 +210,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
   asked.created = detail::now_rfc3339();
   asked.backend = backend_.name;
   asked.whole = backend_.whole;
-  if (const UnionForm written = backend_.writes(core_->form()); written != core_->form()) asked.form = written;
+  if (const UnionForm written = backend_.writes(form); !asked.whole && written != core_->form()) asked.form = written;
   asked.options = options.overlay;
   asked.directory = core_->containers_directory() / asked.name;
   asked.target = target_of(*core_, asked, options.target);
@@ -220,7 +229,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
       asked.created = locked->container().created;
       locked->record(*core_, asked);
     }
-    const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_);
+    const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_, form);
     MountResult result = backend_.mount(plan);
     return MountedRoot(asked, std::move(result), [core = core_, backend = backend_, name = asked.name] {
       unmount_container(*core, backend, name);

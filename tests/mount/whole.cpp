@@ -1,9 +1,11 @@
 // Containers of backends that are no unions.
 #include <strata/diff_writer.hpp>
 #include <strata/layer_store.hpp>
+#include <strata/mount/btrfs.hpp>
 #include <strata/mount/copy.hpp>
 #include <strata/mounter.hpp>
 
+#include "support/loop_filesystem.hpp"
 #include "support/mount_files.hpp"
 #include "support/tar_builder.hpp"
 
@@ -14,18 +16,24 @@ namespace fs = boost::filesystem;
 namespace {
 
 struct Fixture {
+  explicit Fixture(const fs::path& place = private_namespace().place) : scratch(place) {}
+
   Scratch scratch;
   LayerStore<> store{scratch.root() / "store", {.durability = Durability::none}};
   Mounter<Copy> mounter{store};
-  Digest base = import({{.path = "./", .type = '5', .mode = "0000751", .mtime = "00000001750"},
-                        {.path = "./kept", .content = "base"},
-                        {.path = "./twin", .type = '1', .link = "./kept"},
-                        {.path = "./text", .content = "base"},
-                        {.path = "./dir/", .type = '5'},
-                        {.path = "./dir/below", .content = "base"},
-                        {.path = "./gone", .content = "base"}});
-  Digest top = import({{.path = "new", .content = "top"}, {.path = ".wh.gone"}}, base);
+  Digest base = import(base_entries());
+  Digest top = import(top_entries(), base);
 
+  static std::vector<RawHeader> base_entries() {
+    return {{.path = "./", .type = '5', .mode = "0000751", .mtime = "00000001750"},
+            {.path = "./kept", .content = "base"},
+            {.path = "./twin", .type = '1', .link = "./kept"},
+            {.path = "./text", .content = "base"},
+            {.path = "./dir/", .type = '5'},
+            {.path = "./dir/below", .content = "base"},
+            {.path = "./gone", .content = "base"}};
+  }
+  static std::vector<RawHeader> top_entries() { return {{.path = "new", .content = "top"}, {.path = ".wh.gone"}}; }
   Digest import(const std::vector<RawHeader>& entries, std::optional<Digest> parent = {}) {
     TarBuilder tar;
     for (const RawHeader& entry : entries) tar.add(entry);
@@ -143,4 +151,32 @@ TEST_CASE("a copy takes no option of overlay, and no other backend takes a copy"
   CHECK_FALSE(fs::exists(f.container("c")));
   f.mounter.mount(f.top, "c");
   CHECK_THAT(thrown([&] { Mounter<>{f.store}.mount(f.top, "c"); }).what(), Catch::Contains("copy"));
+}
+
+TEST_CASE("what btrfs keeps of a chain is shared by those on top of it, also where two layers have the same tree") {
+  STRATA_NEEDS_NAMESPACE
+  const LoopFilesystem btrfs("btrfs");
+  if (btrfs.place().empty()) {
+    WARN("skipped: " << btrfs.why_not());
+    return;
+  }
+  Fixture f(btrfs.place());
+  const Mounter<Btrfs> mounter{f.store};
+  // Top, base again, top again: what base brings back, top deletes once more.
+  const Digest again = f.import(Fixture::base_entries(), f.top);
+  const Digest last = f.import(Fixture::top_entries(), again);
+  const auto shown = [&](const Digest& layer, const std::string& name) {
+    return names(mounter.mount(layer, name).path());
+  };
+  CHECK(shown(last, "last") == "dir kept new text twin");
+  CHECK(shown(again, "again") == "dir gone kept new text twin");
+  CHECK(shown(f.base, "base") == "dir gone kept text twin");
+  CHECK(shown(f.top, "top") == "dir kept new text twin");
+  const fs::path kept = f.store.root() / "snapshots/btrfs/sha256";
+  CHECK(std::distance(fs::directory_iterator(kept), fs::directory_iterator()) == 4);
+  for (const char* name : {"last", "again"}) mounter.remove(name);
+  f.store.remove(last);
+  CHECK_FALSE(fs::exists(kept / last.hex()));
+  f.store.gc({.min_age = std::chrono::seconds(0)});
+  CHECK(std::distance(fs::directory_iterator(kept), fs::directory_iterator()) == 2);
 }
