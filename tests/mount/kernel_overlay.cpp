@@ -223,3 +223,33 @@ TEST_CASE("where lowers can't have an id map, it is said") {
   CHECK_THAT(refused.what(), Contains("map the ids of layer") && Contains("filesystem can't"));
   CHECK_FALSE(table_entry(f.plan.target));
 }
+
+TEST_CASE("a file whose owner has no id in the user namespace can be read there, and not be written") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  put(f.plan.lowers[1] / "theirs", "theirs");
+  if (::chown((f.plan.lowers[1] / "theirs").c_str(), 5, 5) != 0) {
+    WARN("skipped: this user has one id only");
+    return;
+  }
+  fs::permissions(f.plan.lowers[1] / "theirs", fs::perms(0666));
+  f.plan.form = UnionForm::overlay_user;
+  const auto uid = std::to_string(::geteuid());
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    using strata::test::detail::write_to;
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || !write_to("/proc/self/setgroups", "deny") ||
+        !write_to("/proc/self/uid_map", "0 " + uid + " 1") || !write_to("/proc/self/gid_map", "0 " + uid + " 1"))
+      ::_exit(EOVERFLOW);  // it can't be had here
+    try {
+      f.backend.mount(f.plan);
+      ::_exit(get(f.plan.target / "theirs") == "theirs" ? write_error(f.plan.target / "theirs") : 1);
+    } catch (const std::exception&) {
+      ::_exit(2);
+    }
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == EOVERFLOW);
+}

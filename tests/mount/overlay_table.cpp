@@ -344,7 +344,7 @@ TEST_CASE("what can't be provoked is explained from the kernel's words") {
   }
 }
 
-TEST_CASE("what looks like a mistake and is none is mounted: an upper inside a lower, one in use without an index") {
+TEST_CASE("an upper inside a lower, and one in use without an index, look like mistakes and are mounted") {
   STRATA_NEEDS_NAMESPACE
   for (const auto method : {Method::descriptors, Method::names, Method::classic}) {
     Fixture inside(method);
