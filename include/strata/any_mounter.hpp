@@ -22,7 +22,7 @@ struct BackendChoice {
 class STRATA_API AnyMounter {
  public:
   /// Names of all backends, best first: "overlay", "fuse-overlayfs", "btrfs", "copy", which always works; and, for
-  /// who names them, "erofs", "unionfs-fuse" and "aufs".
+  /// who names them, "erofs", "unionfs-fuse", "aufs", and "devicemapper" with a pool on files of the default sizes.
   static std::vector<std::string> names();
   /// Each backend, best first, and whether it can mount the layers of this store, here and now.
   static std::vector<BackendChoice> choices(const LayerStoreBase& store);

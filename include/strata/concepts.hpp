@@ -84,7 +84,10 @@ concept Compression = std::copyable<C> && requires(const C c, std::span<const st
 /// | `B::keeps`        | bool; it keeps something of each layer in plan.kept, by the names in plan.chain            |
 /// | `B::whole`        | bool; it is no union: it makes plan.upper, which isn't there before, a directory of all    |
 /// |                   | that the lowers show, and what is changed is changed in it. plan.target may be plan.upper: |
-/// |                   | then nothing is mounted                                                                    |
+/// |                   | then nothing else is mounted                                                               |
+/// | `b.sweep(kept)`   | of a backend to which removing directories isn't all: deletes what it has in `kept` (see   |
+/// |                   | MountPlan) of containers and layers that are gone. Called after such were removed; what a  |
+/// |                   | crash leaves is for its next call, or mount                                                |
 template <class B>
 concept MountBackend = std::movable<B> &&
     requires(const B b, const MountPlan& plan, UnionForm form, std::string_view path) {

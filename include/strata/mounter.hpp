@@ -52,6 +52,7 @@ struct BackendPolicy {
   std::function<UnionForm(UnionForm)> writes;
   std::function<MountResult(const MountPlan&)> mount;
   std::function<void(std::string_view)> unmount;
+  std::function<void(const boost::filesystem::path&)> sweep;  ///< empty: there is nothing to sweep
 };
 
 template <MountBackend Backend>
@@ -63,6 +64,9 @@ BackendPolicy BackendPolicy::of(Backend model) {
   bool keeps = false;
   if constexpr (requires { Backend::keeps; }) keeps = Backend::keeps;
   const auto backend = std::make_shared<Backend>(std::move(model));
+  std::function<void(const boost::filesystem::path&)> sweep;
+  if constexpr (requires(const Backend& b, const boost::filesystem::path& kept) { b.sweep(kept); })
+    sweep = [backend](const boost::filesystem::path& kept) { backend->sweep(kept); };
   return {std::string(Backend::name),
           max_layers,
           whole,
@@ -75,7 +79,8 @@ BackendPolicy BackendPolicy::of(Backend model) {
               return form;
           },
           [backend](const MountPlan& plan) { return backend->mount(plan); },
-          [backend](std::string_view target) { backend->unmount(target); }};
+          [backend](std::string_view target) { backend->unmount(target); },
+          std::move(sweep)};
 }
 }  // namespace detail
 
@@ -129,7 +134,8 @@ class STRATA_API MounterBase {
   /// Deletes a container's directories. errc::in_use while it is mounted. After a crash: it is there, or gone.
   void remove(std::string_view name) const;
   /// Unmounts what is mounted of containers that no longer exist, and removes containers that a killed process left
-  /// half made. Returns what was cleaned, a line each.
+  /// half made. A backend that keeps something else than directories deletes what no container and no layer needs.
+  /// Returns what was cleaned, a line each.
   std::vector<std::string> clean() const;
 
  protected:

@@ -4,6 +4,7 @@
 #include <strata/mount/aufs.hpp>
 #include <strata/mount/btrfs.hpp>
 #include <strata/mount/copy.hpp>
+#include <strata/mount/device_mapper.hpp>
 #include <strata/mount/erofs.hpp>
 #include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/kernel_overlay.hpp>

@@ -56,6 +56,18 @@ void snapshot(const boost::filesystem::path& of, int parent, const std::string& 
                 errno == EPERM ? "an ordinary user may do that with what is his only" : "");
 }
 
+void make_subvolume(const Snapshots::Wanted& wanted, const std::function<void(int)>& fill) {
+  if (wanted.below.empty())
+    create_subvolume(wanted.parent, wanted.name);
+  else
+    snapshot(wanted.below, wanted.parent, wanted.name);
+  const FileDescriptor made(sys::openat(wanted.parent, wanted.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (!made) throw_errno(errno, "open", quoted(wanted.name));
+  fill(made.get());
+}
+
+void discard_subvolume(int parent, const std::string& name) { remove_tree(parent, name); }
+
 }  // namespace
 
 MountProbe Btrfs::probe() const {
@@ -73,9 +85,7 @@ bool Btrfs::reads(UnionForm form) const {
 
 MountResult Btrfs::mount(const MountPlan& plan) const {
   check_whole(plan, name);
-  if (plan.chain.empty() || plan.kept.empty())
-    throw_error(errc::refused, "mount", "this plan", "it names no chain, or no directory to keep snapshots in",
-                "give both, or use the backend copy");
+  check_kept(plan);
   check_place(plan.work);
   check_place(plan.kept);
   std::string made = "a snapshot that was there";
@@ -84,7 +94,7 @@ MountResult Btrfs::mount(const MountPlan& plan) const {
     Report report;
     bool altered = false;
     const ObjectSetter setter{Owners::squash, report, Conformance::compat, &altered};
-    snapshot(flattened(plan, {create_subvolume, snapshot}, setter), work, directory);
+    snapshot(flattened(plan, {make_subvolume, discard_subvolume}, setter), work, directory);
     const FileDescriptor root(sys::openat(work, directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     if (!root) throw_errno(errno, "open", quoted((plan.work / directory).native()));
     for (std::size_t above = plan.lowers.size() - plan.chain.size(); above-- > 0;)

@@ -12,6 +12,13 @@ namespace {
 
 constexpr std::string_view source_prefix = "strata:";
 
+/// Of a filesystem on a device the name is that of a node.
+std::string_view without_folder(std::string_view source) {
+  constexpr std::string_view folder = "/dev/mapper/";
+  if (source.starts_with(folder)) source.remove_prefix(folder.size());
+  return source;
+}
+
 bool is_same(const std::optional<Metadata>& a, const std::optional<Metadata>& b) {
   return a && b && a->device == b->device && a->inode == b->inode;
 }
@@ -27,6 +34,7 @@ std::string mount_source(const StoreCore& core, std::string_view name) {
 }
 
 std::optional<std::string> container_of_source(const StoreCore& core, std::string_view source) {
+  source = without_folder(source);
   const auto at = source.rfind('@');
   if (!source.starts_with(source_prefix) || at == std::string_view::npos) return std::nullopt;
   const std::string_view name = source.substr(source_prefix.size(), at - source_prefix.size());
@@ -42,7 +50,7 @@ ContainerMounts::ContainerMounts(const StoreCore& core, const std::string& name,
 }
 
 bool ContainerMounts::has(const MountedEntry& entry) const {
-  if (entry.source == source_) return true;
+  if (without_folder(entry.source) == source_) return true;
   return !root_.empty() && entry.root.ends_with(root_) &&
          is_same(try_stat(AT_FDCWD, upper_), try_stat(AT_FDCWD, entry.target.native()));
 }
@@ -54,10 +62,14 @@ std::vector<MountedEntry> ContainerMounts::of(const std::vector<MountedEntry>& t
   return found;
 }
 
-bool ContainerMounts::is_at(const boost::filesystem::path& target) const { return source_at(target) == source_; }
+bool ContainerMounts::is_at(const boost::filesystem::path& target) const {
+  const auto source = source_at(target);
+  return source && without_folder(*source) == source_;
+}
 
 std::string ContainerMounts::elsewhere() const {
-  std::string process = detail::elsewhere(source_, [&](const MountedEntry& entry) { return entry.source == source_; });
+  std::string process =
+      detail::elsewhere(source_, [&](const MountedEntry& entry) { return without_folder(entry.source) == source_; });
   // Of another namespace's mounts there is no looking at the inode.
   if (process.empty() && !root_.empty())
     process = detail::elsewhere(root_, [&](const MountedEntry& entry) { return entry.root.ends_with(root_); });

@@ -11,8 +11,6 @@
 namespace strata::detail {
 namespace {
 
-constexpr const char* half_made = "making";
-
 boost::filesystem::path place_of(const MountPlan& plan, std::size_t layer) {
   return plan.kept / std::string(plan.chain[layer].algorithm()) / plan.chain[layer].hex();
 }
@@ -30,20 +28,19 @@ boost::filesystem::path flattened(const MountPlan& plan, const Snapshots& snapsh
   boost::filesystem::create_directories(room, failed);
   if (failed) throw_errno(failed.value(), "create the directory", quoted(room.native()));
   const FileDescriptor kept = open_directory(plan.kept);
-  const Lock alone = Lock::wait(kept.get(), "lock", Lock::Kind::exclusive);
+  const Lock alone = Lock::wait(kept.get(), flatten_lock, Lock::Kind::exclusive);
   const FileDescriptor names = open_directory(room);
   std::size_t layer = 0;
   while (layer < plan.chain.size() && !is_kept(plan, layer)) ++layer;
   while (layer-- > 0) {
-    remove_tree(kept.get(), half_made);
-    if (layer + 1 == plan.chain.size())
-      snapshots.create(kept.get(), half_made);
-    else
-      snapshots.copy(place_of(plan, layer + 1), kept.get(), half_made);
-    const FileDescriptor made(sys::openat(kept.get(), half_made, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (!made) throw_errno(errno, "open", quoted((plan.kept / half_made).native()));
-    lay_upon(plan.lowers[plan.lowers.size() - plan.chain.size() + layer], plan.form, made.get(), setter);
-    if (plan.durable && sys::syncfs(made.get()) != 0) throw_errno(errno, "sync", quoted(plan.kept.native()));
+    snapshots.discard(kept.get(), half_made);
+    const bool lowest = layer + 1 == plan.chain.size();
+    snapshots.make(
+        {lowest ? boost::filesystem::path() : place_of(plan, layer + 1), kept.get(), half_made, place_of(plan, layer)},
+        [&](int directory) {
+          lay_upon(plan.lowers[plan.lowers.size() - plan.chain.size() + layer], plan.form, directory, setter);
+          if (plan.durable && sys::syncfs(directory) != 0) throw_errno(errno, "sync", quoted(plan.kept.native()));
+        });
     if (sys::renameat2(kept.get(), half_made, names.get(), plan.chain[layer].hex().c_str(), RENAME_NOREPLACE) != 0)
       throw_errno(errno, "put in place", quoted(place_of(plan, layer).native()));
   }

@@ -9,6 +9,7 @@
 #include "mount/unmount.hpp"
 #include "store/core.hpp"
 #include "store/draft.hpp"
+#include "store/snapshots.hpp"
 #include "tree/directory.hpp"
 
 #include <boost/filesystem/operations.hpp>
@@ -71,6 +72,8 @@ UnionForm form_for(const detail::BackendPolicy& backend, UnionForm store_form, c
           : "use a newer kernel");
 }
 
+path kept_by(const StoreCore& core, const std::string& backend) { return core.root() / "snapshots" / backend; }
+
 MountPlan plan_of(const StoreCore& core, const Container& container, const Layer& layer, int directory,
                   const detail::BackendPolicy& backend, UnionForm form) {
   MountPlan plan;
@@ -87,7 +90,7 @@ MountPlan plan_of(const StoreCore& core, const Container& container, const Layer
     plan.lowers.clear();
     for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key)
       plan.lowers.push_back(core.tree_directory(*key) / "fs");
-    plan.kept = core.root() / "snapshots" / container.backend;
+    plan.kept = kept_by(core, container.backend);
   }
   if (container.whole) {
     plan.lowers.insert(plan.lowers.begin(), container.directory / "root");
@@ -149,6 +152,7 @@ bool is_half_made(const StoreCore& core, const std::string& name) {
   const auto text = detail::read_note(dir.get(), "container.json");
   if (text && !text->empty()) return false;
   const FileDescriptor upper = detail::try_open_beneath(dir.get(), "upper", O_RDONLY | O_DIRECTORY);
+  if (detail::try_open_beneath(dir.get(), "work/" + std::string(detail::device_record), O_PATH)) return false;
   return !upper || detail::list_directory(upper.get()).empty();
 }
 
@@ -266,6 +270,12 @@ void MounterBase::remove(std::string_view name) const {
   if (const std::string place = ContainerMounts(*core_, std::string(name), whole).place(); !place.empty())
     throw_error(errc::in_use, "remove", shown(name), "it is mounted " + place, "unmount it first");
   container->remove(*core_);
+  if (!backend_.sweep) return;
+  try {
+    backend_.sweep(kept_by(*core_, backend_.name));
+  } catch (const Error&) {
+    // The container is gone; what is left of it goes with the next sweep.
+  }
 }
 
 std::vector<std::string> MounterBase::clean() const {
@@ -294,6 +304,7 @@ std::vector<std::string> MounterBase::clean() const {
     if (!exists(entry.name) && sys::unlinkat(mounts.get(), entry.name.c_str(), AT_REMOVEDIR) == 0)
       cleaned.push_back("removed mount point " + quoted(entry.name) + " of a container that no longer exists");
   detail::sweep_drafts(*core_);
+  if (backend_.sweep) backend_.sweep(kept_by(*core_, backend_.name));
   return cleaned;
 }
 

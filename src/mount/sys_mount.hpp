@@ -43,6 +43,10 @@ inline int open_tree_clone(int dir) noexcept {
   return once("open_tree_clone",
               [&] { return ::open_tree(dir, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC); });
 }
+/// The same for a directory beneath an open one.
+inline int open_tree_clone_at(int dir, const char* path) noexcept {
+  return once("open_tree_clone", [&] { return ::open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC); });
+}
 inline int mount_setattr(int mount, mount_attr& attributes) noexcept {
   return once("mount_setattr",
               [&] { return ::mount_setattr(mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes); });

@@ -45,6 +45,12 @@ void check_whole(const MountPlan& plan, std::string_view backend) {
                 "give an upper and a work; read_only keeps them from being written");
 }
 
+void check_kept(const MountPlan& plan) {
+  if (plan.chain.empty() || plan.kept.empty())
+    throw_error(errc::refused, "mount", "this plan", "it names no chain, or no directory to keep snapshots in",
+                "give both, or use the backend copy");
+}
+
 void make_whole(const MountPlan& plan, const std::function<void(int work, const std::string& name)>& make) {
   if (try_stat(AT_FDCWD, plan.upper.native())) return;
   const FileDescriptor work = open_directory(plan.work);

@@ -12,6 +12,9 @@ namespace strata::detail {
 /// Refuses what no such plan can have: `backend` takes no options of overlay, and there is no mount without an upper.
 void check_whole(const MountPlan& plan, std::string_view backend);
 
+/// Refuses a plan by which nothing of a chain can be kept.
+void check_kept(const MountPlan& plan);
+
 /// Makes plan.upper unless it is there: `make(work, name)` makes it in the open directory plan.work first, so that it
 /// is complete when it has its name. What an earlier one left half made there is removed.
 void make_whole(const MountPlan& plan, const std::function<void(int work, const std::string& name)>& make);

@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "store/chain_root.hpp"
+#include "store/snapshots.hpp"
 #include "store/translations.hpp"
 #include "tree/directory.hpp"
 
@@ -15,6 +16,11 @@ MergedView view_of(const StoreCore& core, const Container& container, const Laye
   if (!try_stat(AT_FDCWD, container.upper().native()))
     throw_error(errc::refused, "look for changes in", "container " + quoted(container.name),
                 "it was never mounted to the end: there is nothing in it", "mount it first");
+  if (try_stat(AT_FDCWD, (container.work() / device_record).native()) &&
+      stat_of(open_directory(container.upper()).get()).device ==
+          stat_of(open_directory(container.directory).get()).device)
+    throw_error(errc::refused, "look for changes in", "container " + quoted(container.name),
+                "it is on a device of its own, which isn't mounted", "mount it first");
   return MergedView({container.upper()}, MergedView::Marks::none);
 }
 

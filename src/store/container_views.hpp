@@ -12,7 +12,8 @@ namespace strata::detail {
 /// The store outlives it.
 class ContainerViews {
  public:
-  /// `below`: the container's layer. Throws errc::refused for a whole container that was never mounted.
+  /// `below`: the container's layer. Throws errc::refused for a whole container that was never mounted, or is on
+  /// a device that isn't.
   ContainerViews(const StoreCore& core, const Container& container, const Layer& below);
 
   const MergedView& lower() const { return lower_; }
