@@ -5,6 +5,7 @@
 #include <strata/mount/aufs.hpp>
 #include <strata/mount/btrfs.hpp>
 #include <strata/mount/copy.hpp>
+#include <strata/mount/device_mapper.hpp>
 #include <strata/mount/erofs.hpp>
 #include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/kernel_overlay.hpp>
@@ -89,4 +90,20 @@ TEST_CASE("Erofs is a mount backend") {
     return;
   }
   strata::test::mount_backend_suite(strata::Erofs{}, ext4.place());
+}
+
+TEST_CASE("DeviceMapper with ext4 is a mount backend") {
+  STRATA_NEEDS_NAMESPACE
+  const strata::DeviceMapper backend{{.data_size = 2ULL << 30}};
+  STRATA_NEEDS_BACKEND(backend)
+  strata::test::mount_backend_suite(backend, boost::filesystem::temp_directory_path());
+}
+
+TEST_CASE("DeviceMapper with xfs is a mount backend") {
+  STRATA_NEEDS_NAMESPACE
+  const strata::DeviceMapper backend{{.filesystem = strata::DeviceMapperOptions::Filesystem::xfs,
+                                      .data_size = 2ULL << 30,
+                                      .device_size = 512ULL << 20}};
+  STRATA_NEEDS_BACKEND(backend)
+  strata::test::mount_backend_suite(backend, boost::filesystem::temp_directory_path());
 }

@@ -94,6 +94,7 @@ void mount_backend_suite(const Backend& backend, const boost::filesystem::path& 
   REQUIRE(backend.probe().usable);
 
   const Scratch scratch(place);
+  const Unmounted unmounted(scratch.root());
   MountPlan plan;
   plan.kept = scratch.root() / "snapshots";
   plan.form = form;
@@ -229,8 +230,10 @@ void mount_backend_suite(const Backend& backend, const boost::filesystem::path& 
     CHECK(write_error(merged / "kept") == EROFS);
   }
   SECTION("five hundred layers") {
+    // Of a backend to which each is a mount a tenth says as much.
+    const int count = Backend::name == "devicemapper" ? 50 : 500;
     plan.lowers.clear();
-    for (int i = 0; i < 500; ++i) {
+    for (int i = 0; i < count; ++i) {
       plan.lowers.push_back(scratch.directory("layer-with-a-long-name-" + std::string(60, 'x') + std::to_string(i)));
       put(plan.lowers.back() / "number", std::to_string(i));
       put(plan.lowers.back() / ("only" + std::to_string(i)), "");
@@ -238,7 +241,7 @@ void mount_backend_suite(const Backend& backend, const boost::filesystem::path& 
     const auto mount = mounted();
     CHECK(get(merged / "number") == "0");
     CHECK(fs::exists(merged / "only0"));
-    CHECK(fs::exists(merged / "only499"));
+    CHECK(fs::exists(merged / ("only" + std::to_string(count - 1))));
     put(merged / "number", "new");
     CHECK(get(plan.upper / "number") == "new");
   }

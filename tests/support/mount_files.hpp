@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -71,6 +72,22 @@ class Mounted {
  private:
   const Backend& backend_;
   std::string target_;
+};
+
+/// When it goes, nothing stays mounted beneath a directory.
+class Unmounted {
+ public:
+  explicit Unmounted(boost::filesystem::path directory) : directory_(std::move(directory)) {}
+  Unmounted(const Unmounted&) = delete;
+  Unmounted& operator=(const Unmounted&) = delete;
+  ~Unmounted() {
+    const auto table = mount_table();
+    for (auto entry = table.rbegin(); entry != table.rend(); ++entry)
+      if (entry->target.native().starts_with(directory_.native() + "/")) ::umount2(entry->target.c_str(), MNT_DETACH);
+  }
+
+ private:
+  boost::filesystem::path directory_;
 };
 
 inline void put(const boost::filesystem::path& file, const std::string& text) {
