@@ -229,7 +229,7 @@ void mount_backend_suite(const Backend& backend, const boost::filesystem::path& 
     CHECK(get(merged / "kept") == "upper");
     CHECK(write_error(merged / "kept") == EROFS);
   }
-  SECTION("five hundred layers") {
+  SECTION("five hundred layers (fifty thin devices)") {
     // Of a backend to which each is a mount a tenth says as much.
     const int count = Backend::name == "devicemapper" ? 50 : 500;
     plan.lowers.clear();

@@ -70,10 +70,13 @@ def boot(init, share, disk, command, number):
 
 
 def commands(words):
+    """Each a list of words, with the program's path as it is from anywhere."""
     found = [[]]
     for word in words:
         if word == "--reboot":
             found.append([])
+        elif not found[-1] and os.path.exists(word):
+            found[-1].append(os.path.abspath(word))
         else:
             found[-1].append(word)
     return found

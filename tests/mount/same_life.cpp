@@ -2,6 +2,7 @@
 #include <strata/mount/aufs.hpp>
 #include <strata/mount/btrfs.hpp>
 #include <strata/mount/copy.hpp>
+#include <strata/mount/device_mapper.hpp>
 #include <strata/mount/erofs.hpp>
 #include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mount/unionfs_fuse.hpp>
@@ -46,6 +47,7 @@ TEST_CASE("every backend comes to the same layer") {
   compare<UnionfsFuse>(scratch.directory("unionfs"), plain, expected);
   compare<Aufs>(scratch.directory("aufs"), plain, expected);
   compare<Copy>(scratch.directory("copy"), plain, expected);
+  compare<DeviceMapper>(scratch.directory("device"), plain, expected);
   if (!btrfs.place().empty()) compare<Btrfs>(btrfs.place(), plain, expected);
   if (!ext4.place().empty()) compare<Erofs>(ext4.place(), plain, expected);
 }
@@ -59,6 +61,7 @@ TEST_CASE("those that keep extended attributes come to the same layer with them"
   compare<FuseOverlayfs>(scratch.directory("fuse"), wishes, expected);
   compare<Aufs>(scratch.directory("aufs"), wishes, expected);
   compare<Copy>(scratch.directory("copy"), wishes, expected);
+  compare<DeviceMapper>(scratch.directory("device"), wishes, expected);
   if (!btrfs.place().empty()) compare<Btrfs>(btrfs.place(), wishes, expected);
   if (!ext4.place().empty()) compare<Erofs>(ext4.place(), wishes, expected);
 }
@@ -74,5 +77,6 @@ TEST_CASE("unions come to the same layer where a directory was made again, and s
   compare<Aufs>(scratch.directory("aufs"), wishes, unions);
   if (!ext4.place().empty()) compare<Erofs>(ext4.place(), wishes, unions);
   const std::string wholes = container_life<Copy>(scratch.directory("copy"), wishes).diff_id;
+  compare<DeviceMapper>(scratch.directory("device"), wishes, wholes);
   if (!btrfs.place().empty()) compare<Btrfs>(btrfs.place(), wishes, wholes);
 }

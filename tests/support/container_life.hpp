@@ -7,6 +7,7 @@
 #include "support/mount_files.hpp"
 #include "support/tar_builder.hpp"
 
+#include <optional>
 #include <string>
 
 namespace strata::test {
@@ -131,6 +132,9 @@ LifeResult container_life(const boost::filesystem::path& place, const LifeWishes
     throw std::runtime_error("the view is wrong: " + names(root.path()));
   life::change(root.path(), wishes);
   root.unmount();
+  std::optional<MountedRoot> again;
+  // What is on a device of its own can be looked at while it is mounted.
+  if (Backend::name == "devicemapper") again = mounter.mount(top, "life");
   const auto committed = store.commit(store.find_container("life").value());
   if (!store.verify(committed.id, {.level = VerifyLevel::proving}).ok())
     throw std::runtime_error("the layer is damaged");
