@@ -50,6 +50,7 @@ constexpr KnownBackend known(bool (*fits)(int) = anywhere, std::string_view unfi
 constexpr KnownBackend backends[] = {
     known<KernelOverlay>(), known<FuseOverlayfs>(), known<Btrfs>(is_on_btrfs, "the store isn't on btrfs"),
     known<Copy>(),          known<UnionfsFuse>(),   known<Aufs>(),
+    known<DeviceMapper>(),
 };
 
 }  // namespace

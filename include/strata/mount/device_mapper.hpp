@@ -35,7 +35,8 @@ struct DeviceMapperOptions {
 ///
 /// Needs root, the kernel's thin-pool target (module dm-thin-pool) and mkfs.ext4 or mkfs.xfs; with files, loop devices
 /// too. Neither libdevmapper nor udev is used. Whatever it makes active (thin devices, the pool, loop devices) the
-/// kernel takes down with its last user: nothing stays behind an unmount, or a process that was killed.
+/// kernel takes down with its last user: nothing stays behind an unmount, or a process that was killed (but for what it
+/// made in that very moment, which the next mount takes down).
 ///
 /// Any number of threads and processes; the pool's directory plan.kept has a lock. A crash at any time leaves a device
 /// that is complete and has a record, or one that no record names, which the next mount or sweep() deletes.
