@@ -3,6 +3,7 @@
 #include <strata/compression.hpp>
 #include <strata/error.hpp>
 
+#include "mount/container_directory.hpp"
 #include "mount/container_mounts.hpp"
 #include "mount/mount_table.hpp"
 #include "store/draft.hpp"
