@@ -49,8 +49,8 @@ constexpr KnownBackend known(bool (*fits)(int) = anywhere, std::string_view unfi
 
 constexpr KnownBackend backends[] = {
     known<KernelOverlay>(), known<FuseOverlayfs>(), known<Btrfs>(is_on_btrfs, "the store isn't on btrfs"),
-    known<Copy>(),          known<UnionfsFuse>(),   known<Aufs>(),
-    known<DeviceMapper>(),
+    known<Copy>(),          known<Erofs>(),         known<UnionfsFuse>(),
+    known<Aufs>(),          known<DeviceMapper>(),
 };
 
 }  // namespace

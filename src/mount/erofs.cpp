@@ -97,6 +97,7 @@ MountResult Erofs::mount(const MountPlan& plan) const {
     const path& tree = plan.lowers[unnamed + i];
     const path image = image_of(plan, plan.chain[i]);
     if (!try_stat(AT_FDCWD, image.native())) {
+      open_directory(tree);  // throws the error that names it
       boost::system::error_code failed;
       boost::filesystem::create_directories(image.parent_path(), failed);
       if (failed) throw_errno(failed.value(), "create the directory", quoted(image.parent_path().native()));

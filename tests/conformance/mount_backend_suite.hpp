@@ -197,13 +197,13 @@ void mount_backend_suite(const Backend& backend, const boost::filesystem::path& 
       put(merged / "link", "both");
       fs::create_symlink("kept", merged / "symlink");
       if (Backend::name == "unionfs-fuse")
-        unsupported("it shows no extended attributes");
+        unsupported("it shows no extended attributes, and each name of a file with an inode of its own");
       else
         set_attribute(merged / "kept", "user.note", std::string("a\0b", 3));
     }
     const auto again = mounted();
     CHECK(get(merged / "kept") == "both");
-    CHECK(inode(merged / "kept") == inode(merged / "link"));
+    if (Backend::name != "unionfs-fuse") CHECK(inode(merged / "kept") == inode(merged / "link"));
     CHECK(fs::read_symlink(merged / "symlink") == "kept");
     if (Backend::name != "unionfs-fuse") CHECK(attribute(merged / "kept", "user.note") == std::string("a\0b", 3));
   }
