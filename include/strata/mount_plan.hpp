@@ -46,9 +46,10 @@ struct STRATA_API OverlayOptions {
 /// What to mount where. Paths are bytes: any of them may hold ':', ',', '\\', spaces and newlines.
 struct STRATA_API MountPlan {
   std::vector<boost::filesystem::path> lowers;  ///< directories, topmost first
+  bool trees = false;  ///< the lowers are trees of a store: they have no redirects and no metacopy files
   /// What names each lower with all that is below it, as far as they have names: the chain ids of a store's layers,
-  /// topmost first, and as many of the last lowers. What a backend keeps of a chain goes by them. With them a directory may
-  /// be there twice.
+  /// topmost first, and as many of the last lowers. What a backend keeps of a chain goes by them. With them a directory
+  /// may be there twice.
   std::vector<Digest> chain;
   /// Where a backend may keep what it has made of lowers, in a directory of its own; empty: nowhere.
   boost::filesystem::path kept;
@@ -90,7 +91,8 @@ struct MountResult {
 /// A mounted filesystem, from the kernel's own table.
 struct MountedEntry {
   std::uint64_t id = 0;
-  std::string root;  ///< the directory of its filesystem that it shows, "/" mostly
+  std::string device;  ///< of its filesystem, "8:1"
+  std::string root;    ///< the directory of its filesystem that it shows, "/" mostly
   boost::filesystem::path target;
   std::string type;  ///< "overlay"
   std::string source;

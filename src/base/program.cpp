@@ -10,7 +10,9 @@
 
 #include <spawn.h>
 
+#include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <string_view>
 
@@ -27,16 +29,37 @@ class Inheritance {
     ::posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_adddup2(&actions_, output, 1);
     ::posix_spawn_file_actions_adddup2(&actions_, output, 2);
-    // Upon itself: then it isn't closed.
-    for (const int fd : kept) ::posix_spawn_file_actions_adddup2(&actions_, fd, fd);
+    // Upon itself: then it isn't closed. What a host has open without O_CLOEXEC is nobody else's.
+    int last = 2;
+    for (const int fd : kept) last = std::max(last, fd);
+    for (int fd = 3; fd <= last; ++fd) {
+      if (std::ranges::find(kept, fd) != kept.end())
+        ::posix_spawn_file_actions_adddup2(&actions_, fd, fd);
+      else
+        ::posix_spawn_file_actions_addclose(&actions_, fd);
+    }
+    ::posix_spawn_file_actions_addclosefrom_np(&actions_, last + 1);
+    // Signals that the host blocks or ignores would never end it.
+    sigset_t none, all;
+    ::sigemptyset(&none);
+    ::sigfillset(&all);
+    ::posix_spawnattr_init(&attributes_);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setsigmask(&attributes_, &none);
+    ::posix_spawnattr_setsigdefault(&attributes_, &all);
   }
   Inheritance(const Inheritance&) = delete;
   Inheritance& operator=(const Inheritance&) = delete;
-  ~Inheritance() { ::posix_spawn_file_actions_destroy(&actions_); }
+  ~Inheritance() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+  }
   const posix_spawn_file_actions_t* actions() const { return &actions_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
 
  private:
   posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
 };
 
 }  // namespace
@@ -51,7 +74,8 @@ ProgramResult run_program(const std::vector<std::string>& arguments, const std::
   const Inheritance inheritance(output.get(), kept);
   pid_t child = -1;
   const int number = sys::once("posix_spawn", [&] {
-    errno = ::posix_spawnp(&child, words.front(), inheritance.actions(), nullptr, words.data(), environ);
+    errno =
+        ::posix_spawnp(&child, words.front(), inheritance.actions(), inheritance.attributes(), words.data(), environ);
     return errno == 0 ? 0 : -1;
   });
   if (number != 0) throw_errno(errno, "run", quoted(arguments.front()));

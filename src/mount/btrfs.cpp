@@ -80,7 +80,7 @@ MountProbe Btrfs::probe() const {
 }
 
 bool Btrfs::reads(UnionForm form) const {
-  return form == UnionForm::overlay_trusted || form == UnionForm::overlay_user;
+  return (form == UnionForm::overlay_trusted || form == UnionForm::overlay_user) && sees_marks(form);
 }
 
 MountResult Btrfs::mount(const MountPlan& plan) const {

@@ -2,7 +2,10 @@
 
 #include "mount/holders.hpp"
 #include "mount/mount_table.hpp"
+#include "mount/sys_mount.hpp"
 #include "tree/directory.hpp"
+
+#include <boost/filesystem/operations.hpp>
 
 #include <array>
 #include <cstdio>
@@ -17,10 +20,6 @@ std::string_view without_folder(std::string_view source) {
   constexpr std::string_view folder = "/dev/mapper/";
   if (source.starts_with(folder)) source.remove_prefix(folder.size());
   return source;
-}
-
-bool is_same(const std::optional<Metadata>& a, const std::optional<Metadata>& b) {
-  return a && b && a->device == b->device && a->inode == b->inode;
 }
 
 }  // namespace
@@ -45,14 +44,21 @@ std::optional<std::string> container_of_source(const StoreCore& core, std::strin
 ContainerMounts::ContainerMounts(const StoreCore& core, const std::string& name, bool whole)
     : source_(mount_source(core, name)) {
   if (!whole) return;
-  upper_ = (core.containers_directory() / name / "upper").native();
-  root_ = "/containers/" + name + "/upper";
+  boost::system::error_code failed;
+  const auto upper = boost::filesystem::canonical(core.containers_directory() / name / "upper", failed);
+  struct statx st {};
+  if (failed || sys::statx(AT_FDCWD, upper.c_str(), AT_NO_AUTOMOUNT, STATX_MNT_ID, st) != 0) return;
+  for (const MountedEntry& entry : mount_table()) {
+    if (entry.id != st.stx_mnt_id) continue;
+    device_ = entry.device;
+    const std::string below = entry.target == "/" ? upper.native() : upper.native().substr(entry.target.size());
+    root_ = (entry.root == "/" ? "" : entry.root) + below;
+  }
 }
 
 bool ContainerMounts::has(const MountedEntry& entry) const {
   if (without_folder(entry.source) == source_) return true;
-  return !root_.empty() && entry.root.ends_with(root_) &&
-         is_same(try_stat(AT_FDCWD, upper_), try_stat(AT_FDCWD, entry.target.native()));
+  return !root_.empty() && entry.device == device_ && entry.root == root_;
 }
 
 std::vector<MountedEntry> ContainerMounts::of(const std::vector<MountedEntry>& table) const {
@@ -70,9 +76,8 @@ bool ContainerMounts::is_at(const boost::filesystem::path& target) const {
 std::string ContainerMounts::elsewhere() const {
   std::string process =
       detail::elsewhere(source_, [&](const MountedEntry& entry) { return without_folder(entry.source) == source_; });
-  // Of another namespace's mounts there is no looking at the inode.
   if (process.empty() && !root_.empty())
-    process = detail::elsewhere(root_, [&](const MountedEntry& entry) { return entry.root.ends_with(root_); });
+    process = detail::elsewhere(device_, [&](const MountedEntry& entry) { return has(entry); });
   return process;
 }
 

@@ -38,8 +38,8 @@ class ContainerMounts {
 
  private:
   std::string source_;
-  std::string upper_;  ///< of a whole one: its path
-  std::string root_;   ///< and what its bind mount has as the end of its root
+  /// Of a whole one: what its bind mounts show. Both are the same in every mount namespace.
+  std::string device_, root_;
 };
 
 }  // namespace strata::detail

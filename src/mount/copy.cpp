@@ -2,6 +2,7 @@
 #include <strata/mount/copy.hpp>
 
 #include "base/files.hpp"
+#include "mount/host.hpp"
 #include "mount/unmount.hpp"
 #include "mount/whole.hpp"
 #include "tree/copy.hpp"
@@ -34,7 +35,9 @@ MountProbe Copy::probe() const {
   return probe;
 }
 
-bool Copy::reads(UnionForm form) const { return form == UnionForm::overlay_trusted || form == UnionForm::overlay_user; }
+bool Copy::reads(UnionForm form) const {
+  return (form == UnionForm::overlay_trusted || form == UnionForm::overlay_user) && sees_marks(form);
+}
 
 MountResult Copy::mount(const MountPlan& plan) const {
   check_whole(plan, name);

@@ -3,6 +3,7 @@
 
 #include "base/files.hpp"
 #include "mount/flatten.hpp"
+#include "mount/host.hpp"
 #include "mount/sys_mount.hpp"
 #include "mount/thin_pool.hpp"
 #include "mount/unmount.hpp"
@@ -172,7 +173,7 @@ MountProbe DeviceMapper::probe() const {
 }
 
 bool DeviceMapper::reads(UnionForm form) const {
-  return form == UnionForm::overlay_trusted || form == UnionForm::overlay_user;
+  return (form == UnionForm::overlay_trusted || form == UnionForm::overlay_user) && sees_marks(form);
 }
 
 MountResult DeviceMapper::mount(const MountPlan& plan) const {

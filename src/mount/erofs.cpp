@@ -31,10 +31,12 @@ void make_image(const MountPlan& plan, const path& tree, const path& image) {
   if (try_stat(AT_FDCWD, image.native())) return;  // another made it meanwhile
   const path making = boost::filesystem::absolute(plan.kept / half_made);
   const ProgramResult result = run_program({program, "--quiet", making.native(), tree.native()}, {});
-  if (result.status > 0)
+  if (result.status != 0)
     throw_error(errc::unsupported, "make an image of", quoted(tree.native()),
-                std::string(program) + " ended with status " + std::to_string(result.status) +
-                    (result.said.empty() ? "" : ": " + result.said));
+                result.status < 0
+                    ? "how " + std::string(program) + " ended isn't known: the host takes its children itself"
+                    : std::string(program) + " ended with status " + std::to_string(result.status) +
+                          (result.said.empty() ? "" : ": " + result.said));
   const FileDescriptor file(sys::openat(kept.get(), half_made, O_RDONLY | O_NOFOLLOW));
   if (!file) throw_errno(errno, "open", quoted(making.native()), result.said);
   if (plan.durable && sys::fsync(file.get()) != 0) throw_errno(errno, "sync", quoted(making.native()));

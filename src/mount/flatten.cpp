@@ -2,6 +2,7 @@
 
 #include <strata/error.hpp>
 
+#include "mount/whole.hpp"
 #include "store/lock.hpp"
 #include "tree/directory.hpp"
 #include "tree/lay_upon.hpp"
@@ -41,8 +42,7 @@ boost::filesystem::path flattened(const MountPlan& plan, const Snapshots& snapsh
           lay_upon(plan.lowers[plan.lowers.size() - plan.chain.size() + layer], plan.form, directory, setter);
           if (plan.durable && sys::syncfs(directory) != 0) throw_errno(errno, "sync", quoted(plan.kept.native()));
         });
-    if (sys::renameat2(kept.get(), half_made, names.get(), plan.chain[layer].hex().c_str(), RENAME_NOREPLACE) != 0)
-      throw_errno(errno, "put in place", quoted(place_of(plan, layer).native()));
+    put_made(kept.get(), half_made, names.get(), plan.chain[layer].hex(), place_of(plan, layer).native());
   }
   return place_of(plan, 0);
 }

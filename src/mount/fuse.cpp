@@ -4,6 +4,7 @@
 
 #include <strata/error.hpp>
 
+#include "mount/host.hpp"
 #include "mount/kernel_log.hpp"
 #include "mount/sys_mount.hpp"
 #include "mount/unmount.hpp"
@@ -62,6 +63,8 @@ Detached create(const MountPlan& plan, const std::string& subtype) {
 }  // namespace
 
 std::string why_no_fuse() {
+  if (!can_mount())
+    return "this process has no CAP_SYS_ADMIN: run it as root, or in a user and mount namespace: unshare -Urm";
   if (FileDescriptor(sys::openat(AT_FDCWD, device, O_RDWR))) return {};
   const std::string why = std::strerror(errno), remedy = remedy_of(errno);
   return std::string(device) + " can't be opened (" + why + ")" + (remedy.empty() ? "" : ": " + remedy);

@@ -3,6 +3,7 @@
 
 #include "base/program.hpp"
 #include "mount/fuse.hpp"
+#include "mount/host.hpp"
 #include "mount/simple_plan.hpp"
 #include "mount/sys_mount.hpp"
 #include "tree/directory.hpp"
@@ -61,7 +62,7 @@ MountProbe FuseOverlayfs::probe() const {
 }
 
 bool FuseOverlayfs::reads(UnionForm form) const {
-  return form == UnionForm::overlay_trusted || form == UnionForm::overlay_user;
+  return (form == UnionForm::overlay_trusted || form == UnionForm::overlay_user) && sees_marks(form);
 }
 
 MountResult FuseOverlayfs::mount(const MountPlan& plan) const {
@@ -72,7 +73,7 @@ MountResult FuseOverlayfs::mount(const MountPlan& plan) const {
   for (const path& lower : plan.lowers) {
     if (!options.ends_with('=')) options += ':';
     options += names.of(lower);
-    if (plan.chain.empty()) check_marks(open_directory(lower).get(), lower.native());
+    if (!plan.trees) check_marks(open_directory(lower).get(), lower.native());
   }
   if (!plan.upper.empty()) options += ",upperdir=" + names.of(plan.upper) + ",workdir=" + names.of(plan.work);
   if (plan.options.is_volatile) options += ",volatile";

@@ -36,6 +36,11 @@ std::uint64_t effective_capabilities() {
   return line == std::string::npos ? 0 : std::strtoull(status->c_str() + line + std::strlen("\nCapEff:"), nullptr, 16);
 }
 
+bool sees_marks(UnionForm form) {
+  if (overlay_prefix(form) != overlay_prefix(UnionForm::overlay_trusted)) return true;
+  return in_initial_user_namespace() && (effective_capabilities() >> 21 & 1);  // CAP_SYS_ADMIN
+}
+
 bool can_mount() {
   if (!(effective_capabilities() >> 21 & 1)) return false;
   const FileDescriptor mounts(sys::openat(AT_FDCWD, "/proc/thread-self/ns/mnt", O_RDONLY));

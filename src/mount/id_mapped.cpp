@@ -47,8 +47,9 @@ void write_map(const std::string& file, const IdRanges& ids) {
   const std::string lines = lines_of(ids);
   const FileDescriptor map(sys::openat(AT_FDCWD, file.c_str(), O_WRONLY));
   // The kernel takes it in one piece.
-  if (!map || sys::write(map.get(), lines.data(), lines.size()) != static_cast<ssize_t>(lines.size()))
-    throw_errno(errno, "set", "the id map of the layers",
+  const ssize_t written = map ? sys::write(map.get(), lines.data(), lines.size()) : -1;
+  if (written != static_cast<ssize_t>(lines.size()))
+    throw_errno(written < 0 ? errno : EINVAL, "set", "the id map of the layers",
                 "it takes at most 340 ranges and one page, of ids that this process may give away",
                 "work as root, or with ranges of ids that this user namespace has");
 }

@@ -116,6 +116,7 @@ Inspection inspect() {
 Inspection inspect(const LayerStoreBase& store) {
   Inspection inspection = inspect();
   std::set<std::string> mounted;
+  const auto table = mount_table();
   for (MountedOverlay& overlay : inspection.overlays)
     if (auto name = detail::container_of_source(*store.core(), overlay.entry.source)) {
       overlay.container = *std::move(name);
@@ -124,7 +125,8 @@ Inspection inspect(const LayerStoreBase& store) {
   for (Container& container : store.containers()) {
     inspection.containers.push_back(use_of(std::move(container)));
     ContainerUse& use = inspection.containers.back();
-    use.mounted = mounted.contains(use.container.name);
+    use.mounted = mounted.contains(use.container.name) ||
+                  !detail::ContainerMounts(*store.core(), use.container.name, use.container.whole).of(table).empty();
   }
   return inspection;
 }

@@ -123,7 +123,7 @@ std::vector<MountedEntry> parse_mount_table(std::string_view text) {
     const auto id = next_field(line);
     if (std::from_chars(id.data(), id.data() + id.size(), entry.id).ec != std::errc()) continue;
     next_field(line);  // its parent
-    next_field(line);  // its device
+    entry.device = next_field(line);
     entry.root = unescape_octal(next_field(line));
     entry.target = unescape_octal(next_field(line));
     const auto mount_options = next_field(line);

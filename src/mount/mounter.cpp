@@ -15,6 +15,7 @@
 #include <boost/filesystem/operations.hpp>
 
 #include <algorithm>
+#include <set>
 
 namespace strata {
 namespace {
@@ -62,6 +63,21 @@ std::vector<Digest> chain_of(const Layer& layer) {
   return chain;
 }
 
+/// No copy of a tree is to be made while it is repaired: locks, each of which repair waits for.
+std::vector<detail::Lock> lock_trees(const StoreCore& core, const Layer& layer) {
+  std::vector<detail::Lock> locks;
+  std::set<Digest> seen;
+  for (const Digest& key : layer.trees) {
+    if (!seen.insert(key).second) continue;
+    const FileDescriptor tree = detail::open_directory(core.tree_directory(key));
+    auto lock = detail::Lock::attempt(tree.get(), "lock", detail::Lock::Kind::shared);
+    if (!lock)  // the repair may wait for this very container
+      throw_error(errc::in_use, "mount", "tree " + key.to_string(), "it is being repaired", "try again");
+    locks.push_back(*std::move(lock));
+  }
+  return locks;
+}
+
 UnionForm form_for(const detail::BackendPolicy& backend, UnionForm store_form, const std::string& subject) {
   if (const auto form = detail::readable_form(backend.reads, store_form)) return *form;
   throw_error(
@@ -78,6 +94,7 @@ MountPlan plan_of(const StoreCore& core, const Container& container, const Layer
                   const detail::BackendPolicy& backend, UnionForm form) {
   MountPlan plan;
   plan.lowers = core.lowers(layer, form);
+  plan.trees = true;
   plan.target = container.target;
   plan.read_only = container.read_only;
   plan.durable = core.durability() == Durability::full;
@@ -234,6 +251,8 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
       locked->record(*core_, asked);
     }
     const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_, form);
+    std::vector<detail::Lock> reading;
+    if (backend_.whole || backend_.keeps) reading = lock_trees(*core_, mounted);
     MountResult result = backend_.mount(plan);
     return MountedRoot(asked, std::move(result), [core = core_, backend = backend_, name = asked.name] {
       unmount_container(*core, backend, name);

@@ -5,6 +5,7 @@
 
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -62,6 +63,10 @@ inline pid_t clone_into_user_namespace(int wait_for, int close_first) noexcept {
     if (child != 0) return child;
     // Other threads' locks are as they were: system calls alone.
     char byte;
+    // It may outlive its parent, and is to keep nothing of it: not the other end, not others' locks.
+    ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    ::syscall(SYS_close_range, 0U, static_cast<unsigned>(wait_for) - 1, 0U);
+    ::syscall(SYS_close_range, static_cast<unsigned>(wait_for) + 1, ~0U, 0U);
     ::syscall(SYS_close, close_first);
     ::syscall(SYS_read, wait_for, &byte, 1);
     ::_exit(0);

@@ -2,8 +2,10 @@
 
 #include <strata/error.hpp>
 
+#include "mount/host.hpp"
 #include "mount/simple_plan.hpp"
 #include "mount/sys_mount.hpp"
+#include "tree/attributes.hpp"
 #include "tree/directory.hpp"
 
 namespace strata::detail {
@@ -51,6 +53,17 @@ void check_kept(const MountPlan& plan) {
                 "give both, or use the backend copy");
 }
 
+void put_made(int from, const std::string& made, int to, const std::string& name, std::string_view shown) {
+  const auto put = [&] { return sys::renameat2(from, made.c_str(), to, name.c_str(), RENAME_NOREPLACE) == 0; };
+  if (put()) return;
+  const int number = errno;
+  const std::optional<Metadata> metadata = number == EACCES ? try_stat(from, made) : std::nullopt;
+  if (!metadata || !metadata->is_directory() || change_mode(from, made, 0700) != 0)
+    throw_errno(number, "put in place", quoted(shown));
+  if (!put()) throw_errno(errno, "put in place", quoted(shown));
+  if (change_mode(to, name, metadata->mode & 07777) != 0) throw_errno(errno, "set the mode of", quoted(shown));
+}
+
 void make_whole(const MountPlan& plan, const std::function<void(int work, const std::string& name)>& make) {
   if (try_stat(AT_FDCWD, plan.upper.native())) return;
   const FileDescriptor work = open_directory(plan.work);
@@ -60,8 +73,7 @@ void make_whole(const MountPlan& plan, const std::function<void(int work, const 
   // Else a power cut could leave a complete directory with empty files.
   if (plan.durable && sys::syncfs(work.get()) != 0) throw_errno(errno, "sync", quoted(plan.work.native()));
   const std::string name = plan.upper.filename().native();
-  if (sys::renameat2(work.get(), half_made, place.get(), name.c_str(), RENAME_NOREPLACE) != 0)
-    throw_errno(errno, "put in place", quoted(plan.upper.native()));
+  put_made(work.get(), half_made, place.get(), name, plan.upper.native());
   if (plan.durable && sys::fsync(place.get()) != 0) throw_errno(errno, "sync", quoted(plan.upper.native()));
 }
 
@@ -74,7 +86,8 @@ std::string attach_whole(const MountPlan& plan) {
   }
   const FileDescriptor upper = open_directory(plan.upper);
   const FileDescriptor tree(sys::open_tree_clone(upper.get()));
-  if (!tree && errno != ENOSYS) throw_not_attached(plan, errno);
+  // A seccomp filter that doesn't know it says EPERM, or ENOSYS as kernels do that have none.
+  if (!tree && errno != ENOSYS && (errno != EPERM || !can_mount())) throw_not_attached(plan, errno);
   mount_attr read_only{MOUNT_ATTR_RDONLY, 0, 0, 0};
   if (!tree || (plan.read_only && sys::mount_setattr(tree.get(), read_only) != 0)) {
     attach_classic(plan);

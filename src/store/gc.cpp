@@ -104,6 +104,7 @@ class Needed {
 struct Unneeded {
   std::vector<Digest> trees, blobs;
   std::vector<std::string> translations;  ///< where they are, beneath the store's root
+  std::vector<Digest> snapshots;          ///< ids of the layers
 };
 
 Unneeded find_unneeded(const StoreCore& core, const Records& records, const Needed& needed) {
@@ -115,6 +116,8 @@ Unneeded find_unneeded(const StoreCore& core, const Records& records, const Need
     if (!needed.has_blob(blob)) found.blobs.push_back(blob);
   for (TranslatedTree& tree : translated_trees(core))
     if (!needed.has_tree(tree.key)) found.translations.push_back(std::move(tree.path));
+  for (const Digest& layer : layers_with_snapshots(core))
+    if (!needed.has_layer(layer)) found.snapshots.push_back(layer);
   return found;
 }
 
@@ -122,6 +125,7 @@ Unneeded find_unneeded(const StoreCore& core, const Records& records, const Need
 struct Garbage {
   GcResult& found;
   std::vector<std::string> translations = {};
+  std::vector<Digest> snapshots = {};
 };
 
 /// The caller holds the store's lock exclusively.
@@ -145,6 +149,7 @@ void find_garbage(const StoreCore& core, const Records& records, std::chrono::se
   result.trees = std::move(unneeded.trees);
   result.blobs = std::move(unneeded.blobs);
   garbage.translations = std::move(unneeded.translations);
+  garbage.snapshots = std::move(unneeded.snapshots);
 }
 
 std::string tree_in_draft(const Digest& key) { return "tree." + key.hex(); }
@@ -159,7 +164,7 @@ void take(const StoreCore& core, const Draft& draft, const Garbage& all) {
   for (const Digest& id : garbage.layers) draft.take(core.layer_path(id), "layer." + id.hex());
   if (!garbage.layers.empty())  // before trees go: no power cut leaves a record without its tree
     core.sync(open_directory(core.root() / "layers" / std::string(core.hash().name)).get(), "layers");
-  for (const Digest& id : garbage.layers) take_snapshots(core, draft, id);
+  for (const Digest& id : all.snapshots) take_snapshots(core, draft, id);
   for (const Digest& key : garbage.trees) draft.take(core.tree_path(key), tree_in_draft(key));
   for (const Digest& blob : garbage.blobs) draft.take(core.blob_path(blob), blob_in_draft(blob));
   for (std::size_t i = 0; i < all.translations.size(); ++i) draft.take(all.translations[i], translation_in_draft(i));

@@ -49,7 +49,6 @@ void remove_layer(const StoreCore& core, const Digest& id) {
       // Before the tree goes: no power cut leaves a record without one.
       core.sync(open_directory(core.root() / "layers" / std::string(id.algorithm())).get(), "layers");
       take_snapshots(core, draft, id);
-      if (!tree_shared) draft.take(core.tree_path(key), "tree");
       if (!tree_shared) {
         draft.take(core.tree_path(key), "tree");
         take_translations(core, draft, key);

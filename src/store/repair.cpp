@@ -5,6 +5,7 @@
 #include "store/operations.hpp"
 #include "store/restore_record.hpp"
 #include "store/translations.hpp"
+#include "store/tree_users.hpp"
 #include "store/verify.hpp"
 #include "tree/directory.hpp"
 #include "tree/recipe.hpp"
@@ -133,7 +134,10 @@ class Repair {
   void mend(const Examination& found) {
     const Draft draft(core_);
     // They have the same files, and would keep those that are bad.
-    take_translations(core_, draft, layer_.tree());
+    std::vector<LockedContainer> unmounted;
+    if (!translations_of(core_, layer_.tree()).empty())
+      unmounted = unmounted_containers(core_, layer_.tree(), Users::translated);
+    take_made_of(core_, draft, layer_.tree());
     make_directory(draft.descriptor(), "new");
     make_directory(draft.descriptor(), "contents");
     const FileDescriptor contents = open_beneath(draft.descriptor(), "contents", O_RDONLY | O_DIRECTORY);

@@ -1,4 +1,5 @@
 #include "store/translations.hpp"
+#include "mount/host.hpp"
 
 #include <strata/error.hpp>
 
@@ -54,6 +55,11 @@ void translate(const StoreCore& core, const Layer& layer, const Digest& key, Uni
 std::vector<boost::filesystem::path> StoreCore::lowers(const Layer& layer, UnionForm form,
                                                        const Control& control) const {
   if (form == form_) return lowers(layer);
+  // What isn't seen would be left out, and that for everyone.
+  if (!sees_marks(form_))
+    throw_error(errc::unsupported, "translate the trees of", layer.id.to_string(),
+                "their marks can't be seen from a user namespace, or without CAP_SYS_ADMIN",
+                "work as root outside of user namespaces, or with a store that was made inside one");
   std::vector<boost::filesystem::path> paths;
   std::unordered_set<std::string> seen;
   for (auto key = layer.trees.rbegin(); key != layer.trees.rend(); ++key) {

@@ -271,7 +271,8 @@ std::optional<std::string> read_xattr(int dir, const std::string& name, const st
 }
 
 bool is_overlay_xattr(std::string_view attribute) {
-  return attribute.starts_with("trusted.overlay.") || attribute.starts_with("user.overlay.");
+  return attribute.starts_with("trusted.overlay.") || attribute.starts_with("user.overlay.") ||
+         attribute.starts_with("user.fuseoverlayfs.");
 }
 
 std::string shown_path(std::string_view directory, std::string_view name) {

@@ -25,6 +25,9 @@ class Laying {
   void directory(const MergedView::Entry& from, int at, const std::string& path) {
     const FileDescriptor raw =
         open_beneath(tree_.root_descriptor(0), from.top().path, O_RDONLY | O_DIRECTORY, tree_.shown(from));
+    // A mode that shuts out even an owner; in the end it has that of the tree.
+    if (const Metadata now = stat_of(at, path); (now.mode & 0700) != 0700 && sys::fchmod(at, 0700) != 0)
+      throw_errno(errno, "open up the directory", quoted(path));
     // Of the lowest layer the view itself doesn't ask for it.
     if (tree_.mark(from, "opaque") == "y")
       for (const DirectoryEntry& entry : list_directory(at)) remove_tree(at, entry.name);
@@ -55,6 +58,8 @@ class Laying {
       if (!present || !present->is_directory()) {
         if (present) remove_tree(at, name);
         if (sys::mkdirat(at, name.c_str(), 0700) != 0) throw_errno(errno, "create the directory", quoted(path + name));
+      } else if ((present->mode & 0700) != 0700 && change_mode(at, name, 0700) != 0) {
+        throw_errno(errno, "open up the directory", quoted(path + name));
       }
       const FileDescriptor inside(sys::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
       if (!inside) throw_errno(errno, "open the directory", quoted(path + name));

@@ -9,6 +9,8 @@
 #include "support/mount_files.hpp"
 #include "support/tar_builder.hpp"
 
+#include <sys/mount.h>
+
 using namespace strata;
 using namespace strata::test;
 namespace fs = boost::filesystem;
@@ -179,4 +181,52 @@ TEST_CASE("what btrfs keeps of a chain is shared by those on top of it, also whe
   CHECK_FALSE(fs::exists(kept / last.hex()));
   f.store.gc({.min_age = std::chrono::seconds(0)});
   CHECK(std::distance(fs::directory_iterator(kept), fs::directory_iterator()) == 2);
+}
+
+TEST_CASE("a mount of a copy is in use also where something is mounted over it") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  const fs::path place = f.scratch.directory("place");
+  auto root = f.mounter.mount(f.top, "c", {.target = place});
+  REQUIRE(::mount("over", place.c_str(), "tmpfs", 0, nullptr) == 0);
+  CHECK(thrown([&] { f.mounter.remove("c"); }).code() == errc::in_use);
+  CHECK(thrown([&] { root.unmount(); }).code() == errc::in_use);
+  REQUIRE(::umount2(place.c_str(), 0) == 0);
+  root.unmount();
+  CHECK(fs::exists(f.container("c") / "upper/kept"));
+}
+
+TEST_CASE("containers of one name in two stores are not taken for each other") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture one, two;
+  const auto mounted = one.mounter.mount(one.top, "c", {.target = one.scratch.directory("place")});
+  two.mounter.mount(two.top, "c");
+  CHECK_FALSE(two.mounter.list()[0].mounted);
+  two.mounter.remove("c");
+}
+
+TEST_CASE("what was made of a damaged tree goes when it is mended, and what was made of no layer when there is gc") {
+  STRATA_NEEDS_NAMESPACE
+  const LoopFilesystem btrfs("btrfs");
+  if (btrfs.place().empty()) {
+    WARN("skipped: " << btrfs.why_not());
+    return;
+  }
+  Fixture f(btrfs.place());
+  const Mounter<Btrfs> mounter{f.store};
+  const fs::path tree = f.store.root() / "trees/sha256" / f.store.get(f.top).trees.back().hex() / "fs";
+  put(tree / "new", "bad");
+  CHECK(get(mounter.mount(f.top, "bad").path() / "new") == "bad");
+  TarBuilder tar;
+  for (const RawHeader& entry : Fixture::top_entries()) tar.add(entry);
+  tar.end();
+  MemorySource layer(tar.bytes);
+  f.store.repair(f.top, {.source = &layer});
+  CHECK(get(mounter.mount(f.top, "good").path() / "new") == "top");
+  CHECK(get(mounter.mount(f.top, "bad").path() / "new") == "bad");  // a container's own
+
+  const fs::path stray = f.store.root() / "snapshots/btrfs/sha256" / std::string(64, 'a');
+  fs::create_directory(stray);
+  f.store.gc();
+  CHECK_FALSE(fs::exists(stray));
 }

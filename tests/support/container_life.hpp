@@ -114,7 +114,7 @@ inline void change(const boost::filesystem::path& root, const LifeWishes& wishes
   }
   set_time(root / "old time");
   for (fs::recursive_directory_iterator at(root), end; at != end; ++at)
-    if (stat_of(at->path()).st_mtime > 1000000000) set_time(at->path());
+    if (const auto st = stat_of(at->path()); S_ISDIR(st.st_mode) || st.st_mtime > 1000000000) set_time(at->path());
   set_time(root);
 }
 

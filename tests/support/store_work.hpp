@@ -6,6 +6,7 @@
 #include <strata/layer_store.hpp>
 #include <strata/mounter.hpp>
 
+#include "mount/container_directory.hpp"
 #include "mount/container_mounts.hpp"
 #include "mount/mount_table.hpp"
 #include "support/tar_builder.hpp"

@@ -26,6 +26,7 @@ class STRATA_API Btrfs {
 
   /// Whether the kernel knows btrfs; whether the store is on one, the plan says.
   MountProbe probe() const;
+  /// As Copy.
   bool reads(UnionForm form) const;
   /// errc::unsupported where plan.work or plan.kept isn't on btrfs.
   MountResult mount(const MountPlan& plan) const;

@@ -24,7 +24,8 @@ class STRATA_API Copy {
 
   /// Always usable. Whether blocks are shared is the filesystem's matter: MountResult says.
   MountProbe probe() const;
-  /// Both of the kernel overlay's, anywhere: it reads the lowers by itself.
+  /// Both of the kernel overlay's; overlay_trusted only where this process sees such marks: with CAP_SYS_ADMIN, and
+  /// outside of user namespaces.
   bool reads(UnionForm form) const;
   /// Options of overlay are refused (errc::refused).
   MountResult mount(const MountPlan& plan) const;

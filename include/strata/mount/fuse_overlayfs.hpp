@@ -23,11 +23,11 @@ class STRATA_API FuseOverlayfs {
 
   /// Looks for the program and for /dev/fuse.
   MountProbe probe() const;
-  /// Both of the kernel overlay's.
+  /// Both of the kernel overlay's; overlay_trusted only where this process sees such marks.
   bool reads(UnionForm form) const;
   /// UnionForm::fuse_overlayfs: it marks opaque directories in three ways at once.
   UnionForm writes(UnionForm) const { return UnionForm::fuse_overlayfs; }
-  /// Of overlay's options `volatile` is known, and any other refused. Lowers that no store has named (plan.chain) are
+  /// Of overlay's options `volatile` is known, and any other refused. Lowers that are no trees of a store are
   /// looked through for the marks redirect and metacopy of the kernel's overlay, which the program doesn't know and
   /// would read wrongly without a word: they are refused. So is an upper in whose path there is a ':'
   /// (errc::unsupported).
