@@ -35,7 +35,10 @@ int mount(const Session& session, const MountArguments& arguments) {
   if (!arguments.at.empty()) options.target = fs::absolute(arguments.at);
   for (const std::string& text : arguments.options) set_options(options.overlay, text);
   const strata::AnyMounter mounter(store, arguments.backend);
-  auto root = mounter.mount(store.resolve(arguments.id), arguments.name, options);
+  auto root = session.watch("mount", [&](const strata::Control& control) {  // a copy, or what is made once, takes time
+    options.control = control;
+    return mounter.mount(store.resolve(arguments.id), arguments.name, options);
+  });
   root.keep();
   if (!session.quiet && root.container().backend == mounter.backend())
     for (const auto& [backend, usable, why] : mounter.passed_over())

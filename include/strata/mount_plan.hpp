@@ -5,6 +5,7 @@
 #include <strata/digest.hpp>
 #include <strata/export.hpp>
 #include <strata/id_map.hpp>
+#include <strata/progress.hpp>
 #include <strata/whiteout.hpp>
 
 #include <boost/filesystem/path.hpp>
@@ -67,6 +68,8 @@ struct STRATA_API MountPlan {
   bool durable = false;  ///< what a backend writes by itself is on the disk before it counts
   UnionForm form = UnionForm::overlay_trusted;
   OverlayOptions options;
+  /// Of what a backend makes before it mounts: copies, snapshots, images. The mount itself takes no time.
+  Control control = {};
   std::string source = "strata";  ///< what the mount table shows as the source
 
   /// Throws errc::refused that names the members or options in conflict and says what to change. Looks at no file.

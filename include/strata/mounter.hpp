@@ -30,6 +30,9 @@ struct MountOptions {
   /// that is to be written: then nothing is mounted.
   boost::filesystem::path target = {};
   OverlayOptions overlay = {};
+  /// Of what is made before the mount: a copy, snapshots or images of layers, trees in another union form. When it is
+  /// stopped, what is complete of them stays for the next mount, and the container is as it was.
+  Control control = {};
 };
 
 /// A container and whether it is mounted. (One that is used where it is has no mount.)

@@ -98,7 +98,7 @@ MountResult Btrfs::mount(const MountPlan& plan) const {
     const FileDescriptor root(sys::openat(work, directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     if (!root) throw_errno(errno, "open", quoted((plan.work / directory).native()));
     for (std::size_t above = plan.lowers.size() - plan.chain.size(); above-- > 0;)
-      lay_upon(plan.lowers[above], plan.form, root.get(), setter);
+      lay_upon(plan.lowers[above], plan.form, root.get(), setter, plan.control);
     made = "a snapshot";
   });
   return {made + ", " + attach_whole(plan)};

@@ -23,7 +23,7 @@ void copy_lowers(const MountPlan& plan, int work, const std::string& name) {
   Report report;
   bool altered = false;
   copy_view(view, copy.get(), attributes_of(root.metadata, view.xattrs(root)), {},
-            ObjectSetter{Owners::squash, report, Conformance::compat, &altered}, {});
+            ObjectSetter{Owners::squash, report, Conformance::compat, &altered}, plan.control);
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ class Work {
     if (plan_.lowers.size() > plan_.chain.size())
       pool_.fill(id, [&](int tree) {
         for (std::size_t above = plan_.lowers.size() - plan_.chain.size(); above-- > 0;)
-          lay_upon(plan_.lowers[above], plan_.form, tree, setter_);
+          lay_upon(plan_.lowers[above], plan_.form, tree, setter_, plan_.control);
       });
     const std::string draft = std::string(device_record) + ".new";
     sys::unlinkat(work_.get(), draft.c_str(), 0);

@@ -96,6 +96,7 @@ MountResult Erofs::mount(const MountPlan& plan) const {
   std::vector<FileDescriptor> images;  // until the overlay has its own
   const std::size_t unnamed = plan.lowers.size() - plan.chain.size();
   for (std::size_t i = 0; i < plan.chain.size(); ++i) {
+    if (plan.control.stop.stop_requested()) throw_error(errc::cancelled, "mount", quoted(plan.target.native()));
     const path& tree = plan.lowers[unnamed + i];
     const path image = image_of(plan, plan.chain[i]);
     if (!try_stat(AT_FDCWD, image.native())) {

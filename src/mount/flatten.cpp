@@ -9,6 +9,9 @@
 
 #include <boost/filesystem/operations.hpp>
 
+#include <chrono>
+#include <thread>
+
 namespace strata::detail {
 namespace {
 
@@ -20,6 +23,15 @@ bool is_kept(const MountPlan& plan, std::size_t layer) {
   return try_stat(AT_FDCWD, place_of(plan, layer).native()).has_value();
 }
 
+/// In steps, so that it can be stopped.
+Lock wait_for_others(int kept, const MountPlan& plan) {
+  for (;;) {
+    if (auto lock = Lock::attempt(kept, flatten_lock, Lock::Kind::exclusive)) return *std::move(lock);
+    if (plan.control.stop.stop_requested()) throw_error(errc::cancelled, "wait for", quoted(plan.kept.native()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 }  // namespace
 
 boost::filesystem::path flattened(const MountPlan& plan, const Snapshots& snapshots, const ObjectSetter& setter) {
@@ -29,7 +41,7 @@ boost::filesystem::path flattened(const MountPlan& plan, const Snapshots& snapsh
   boost::filesystem::create_directories(room, failed);
   if (failed) throw_errno(failed.value(), "create the directory", quoted(room.native()));
   const FileDescriptor kept = open_directory(plan.kept);
-  const Lock alone = Lock::wait(kept.get(), flatten_lock, Lock::Kind::exclusive);
+  const Lock alone = wait_for_others(kept.get(), plan);
   const FileDescriptor names = open_directory(room);
   std::size_t layer = 0;
   while (layer < plan.chain.size() && !is_kept(plan, layer)) ++layer;
@@ -39,7 +51,8 @@ boost::filesystem::path flattened(const MountPlan& plan, const Snapshots& snapsh
     snapshots.make(
         {lowest ? boost::filesystem::path() : place_of(plan, layer + 1), kept.get(), half_made, place_of(plan, layer)},
         [&](int directory) {
-          lay_upon(plan.lowers[plan.lowers.size() - plan.chain.size() + layer], plan.form, directory, setter);
+          lay_upon(plan.lowers[plan.lowers.size() - plan.chain.size() + layer], plan.form, directory, setter,
+                   plan.control);
           if (plan.durable && sys::syncfs(directory) != 0) throw_errno(errno, "sync", quoted(plan.kept.native()));
         });
     put_made(kept.get(), half_made, names.get(), plan.chain[layer].hex(), place_of(plan, layer).native());

@@ -91,9 +91,10 @@ UnionForm form_for(const detail::BackendPolicy& backend, UnionForm store_form, c
 path kept_by(const StoreCore& core, const std::string& backend) { return core.root() / "snapshots" / backend; }
 
 MountPlan plan_of(const StoreCore& core, const Container& container, const Layer& layer, int directory,
-                  const detail::BackendPolicy& backend, UnionForm form) {
+                  const detail::BackendPolicy& backend, UnionForm form, const Control& control) {
   MountPlan plan;
-  plan.lowers = core.lowers(layer, form);
+  plan.lowers = core.lowers(layer, form, control);
+  plan.control = control;
   plan.trees = true;
   plan.target = container.target;
   plan.read_only = container.read_only;
@@ -250,7 +251,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
       asked.created = locked->container().created;
       locked->record(*core_, asked);
     }
-    const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_, form);
+    const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_, form, options.control);
     std::vector<detail::Lock> reading;
     if (backend_.whole || backend_.keeps) reading = lock_trees(*core_, mounted);
     MountResult result = backend_.mount(plan);

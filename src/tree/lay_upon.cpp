@@ -13,8 +13,8 @@ namespace {
 
 class Laying {
  public:
-  Laying(const MergedView& tree, int target, const ObjectSetter& setter)
-      : tree_(tree), target_(target), setter_(setter) {}
+  Laying(const MergedView& tree, int target, const ObjectSetter& setter, const Control& control)
+      : tree_(tree), target_(target), setter_(setter), control_(control) {}
 
   void run() {
     if (const auto root = tree_.root()) directory(*root, target_, "");
@@ -53,6 +53,9 @@ class Laying {
   }
 
   void put(const MergedView::Entry& entry, int at, const std::string& name, const std::string& path) {
+    if (control_.stop.stop_requested()) throw_error(errc::cancelled, "copy", quoted(path + name));
+    progress_.bytes += entry.metadata.is_file() ? entry.metadata.size : 0;
+    if (++progress_.entries % 256 == 0 && control_.observer) control_.observer(progress_);
     const std::optional<Metadata> present = try_stat(at, name);
     if (entry.metadata.is_directory()) {
       if (!present || !present->is_directory()) {
@@ -84,14 +87,17 @@ class Laying {
   const MergedView& tree_;
   int target_;
   const ObjectSetter& setter_;
+  const Control& control_;
+  Progress progress_{.phase = Progress::Phase::writing};
   std::map<ino_t, std::string> links_;  // where the first name of a file with several was put
 };
 
 }  // namespace
 
-void lay_upon(const boost::filesystem::path& tree, UnionForm form, int target, const ObjectSetter& setter) {
+void lay_upon(const boost::filesystem::path& tree, UnionForm form, int target, const ObjectSetter& setter,
+              const Control& control) {
   const MergedView view({tree}, MergedView::marks_of(form));
-  Laying(view, target, setter).run();
+  Laying(view, target, setter, control).run();
 }
 
 }  // namespace strata::detail

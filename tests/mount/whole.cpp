@@ -183,6 +183,26 @@ TEST_CASE("what btrfs keeps of a chain is shared by those on top of it, also whe
   CHECK(std::distance(fs::directory_iterator(kept), fs::directory_iterator()) == 2);
 }
 
+TEST_CASE("making a copy can be watched and stopped, and leaves no new container") {
+  STRATA_NEEDS_NAMESPACE
+  Fixture f;
+  std::stop_source stop;
+  stop.request_stop();
+  MountOptions options;
+  options.control.stop = stop.get_token();
+  CHECK(thrown([&] { f.mounter.mount(f.top, "c", options); }).code() == errc::cancelled);
+  CHECK_FALSE(fs::exists(f.container("c")));
+
+  TarBuilder tar;
+  for (int i = 0; i < 600; ++i) tar.add({.path = "file" + std::to_string(i), .content = "x"});
+  tar.end();
+  const Digest many = f.store.import(MemorySource(tar.bytes)).id;
+  std::uint64_t entries = 0;
+  options.control = {.observer = [&](const Progress& progress) { entries = progress.entries; }, .stop = {}};
+  f.mounter.mount(many, "watched", options);
+  CHECK(entries == 512);
+}
+
 TEST_CASE("a mount of a copy is in use also where something is mounted over it") {
   STRATA_NEEDS_NAMESPACE
   Fixture f;
