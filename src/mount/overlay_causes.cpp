@@ -153,7 +153,10 @@ void throw_overlay_error(int number, const MountPlan& plan, const std::string& s
     if (cause.words.empty() || said.empty()) return cause.seen && cause.seen(plan);
     return said.find(cause.words) != std::string::npos;
   };
-  const auto* cause = std::find_if(std::begin(causes), std::end(causes), fits);
+  // The log is the whole machine's: what can be seen of this mount as well comes before what may be said of another.
+  const auto* cause = std::find_if(std::begin(causes), std::end(causes),
+                                   [&](const Cause& one) { return fits(one) && (!one.seen || one.seen(plan)); });
+  if (cause == std::end(causes)) cause = std::find_if(std::begin(causes), std::end(causes), fits);
   const bool known = cause != std::end(causes);
   std::string detail = known ? cause->detail : "";
   if (!said.empty())
