@@ -50,7 +50,7 @@ bool lacks_record(int devices, std::uint32_t id) {
   struct stat st {};
   if (id == empty_device || sys::fstatat(devices, name.c_str(), st, 0) == 0 || !try_stat(devices, name)) return false;
   const path record = read_link(devices, name);
-  const path home = record.parent_path().parent_path().parent_path();  // containers/, of containers/NAME/work/FILE
+  const path home = record.parent_path().parent_path().parent_path();  // the directory of all containers
   return sys::fstatat(devices, (home / ".").c_str(), st, 0) == 0;
 }
 
