@@ -38,10 +38,19 @@ struct AnyMounter::Impl {
     for (const KnownBackend& backend : known_backends()) mounters.emplace(backend.name, NamedMounter(store, backend));
   }
 
-  /// That of a container, or of new ones where there is none of this name.
-  const NamedMounter& of(std::string_view name) const {
+  /// For what asks no backend: they list and clean alike.
+  const NamedMounter& any() const { return mounters.begin()->second; }
+  /// That of new containers.
+  const NamedMounter& best() const {
+    if (!chosen.empty()) return mounters.at(chosen);
+    std::string why;
+    for (const BackendChoice& choice : passed_over) why += (why.empty() ? "" : "; ") + choice.name + ": " + choice.why;
+    throw_error(errc::unsupported, "mount", "the layers of this store", "no backend can here: " + why);
+  }
+  /// That of a container; `otherwise` where there is none of this name.
+  const NamedMounter& of(std::string_view name, const NamedMounter& (Impl::*otherwise)() const) const {
     const auto container = core->find_container(name);
-    if (!container) return mounters.at(chosen);
+    if (!container) return (this->*otherwise)();
     const auto found = mounters.find(container->backend);
     if (found == mounters.end())
       throw_error(errc::unsupported, "use", "container " + quoted(name),
@@ -78,6 +87,7 @@ AnyMounter::AnyMounter(const LayerStoreBase& store, std::string_view backend) : 
       }
       impl_->passed_over.push_back(std::move(choice));
     }
+    return;
   }
   if (const BackendChoice choice = judge(detail::backend_named(backend), store); !choice.usable)
     throw_error(errc::unsupported, "use", "mount backend " + quoted(backend), choice.why);
@@ -93,17 +103,17 @@ const std::vector<BackendChoice>& AnyMounter::passed_over() const noexcept { ret
 
 MountedRoot AnyMounter::mount(const Digest& layer, std::string_view name, const MountOptions& options) const {
   check_container_name(name);
-  return impl_->of(name).mount(layer, name, options);
+  return impl_->of(name, &Impl::best).mount(layer, name, options);
 }
 void AnyMounter::unmount(std::string_view name) const {
   check_container_name(name);
-  impl_->of(name).unmount(name);
+  impl_->of(name, &Impl::any).unmount(name);
 }
-std::vector<ContainerState> AnyMounter::list() const { return impl_->mounters.at(impl_->chosen).list(); }
+std::vector<ContainerState> AnyMounter::list() const { return impl_->any().list(); }
 void AnyMounter::remove(std::string_view name) const {
   check_container_name(name);
-  impl_->of(name).remove(name);
+  impl_->of(name, &Impl::any).remove(name);
 }
-std::vector<std::string> AnyMounter::clean() const { return impl_->mounters.at(impl_->chosen).clean(); }
+std::vector<std::string> AnyMounter::clean() const { return impl_->any().clean(); }
 
 }  // namespace strata

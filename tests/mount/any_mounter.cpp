@@ -8,6 +8,7 @@
 
 using namespace strata;
 using namespace strata::test;
+namespace fs = boost::filesystem;
 
 namespace {
 
@@ -71,4 +72,31 @@ TEST_CASE("a container stays with the backend that made it") {
   mounter.remove("new");
   mounter.remove("c");
   CHECK(mounter.list().empty());
+}
+
+TEST_CASE("where no backend can read the store, what asks none works, and a mount says why of each") {
+  STRATA_NEEDS_NAMESPACE
+  if (!private_namespace().user) {
+    WARN("skipped: here is no user namespace");
+    return;
+  }
+  const Scratch scratch;
+  const fs::path root = scratch.root() / "store";
+  TarBuilder tar;
+  tar.add({.path = "kept", .content = "base"});
+  tar.end();
+  const Digest layer = LayerStore<>{root, {.durability = Durability::none}}.import(MemorySource(tar.bytes)).id;
+  // As if it had been made by root outside of the namespace.
+  std::string format = get(root / "format");
+  const std::string form = "overlay-user";
+  format.replace(format.find(form), form.size(), "overlay-trusted");
+  put(root / "format", format);
+  LayerStore<> store{root};
+  const AnyMounter mounter(store);
+  CHECK(mounter.backend().empty());
+  CHECK(mounter.list().empty());
+  CHECK(thrown([&] { mounter.unmount("c"); }).code() == errc::not_found);
+  const Error error = thrown([&] { mounter.mount(layer, "c"); });
+  CHECK(error.code() == errc::unsupported);
+  CHECK_THAT(error.what(), Catch::Contains("copy: ") && Catch::Contains("overlay-trusted"));
 }

@@ -22,7 +22,7 @@ class STRATA_API Copy {
   static constexpr std::string_view name = "copy";
   static constexpr bool whole = true;
 
-  /// Always usable. Whether blocks are shared is the filesystem's matter: MountResult says.
+  /// Usable. Whether blocks are shared is the filesystem's matter: MountResult says.
   MountProbe probe() const;
   /// Both of the kernel overlay's; overlay_trusted only where this process sees such marks: with CAP_SYS_ADMIN, and
   /// outside of user namespaces.
