@@ -3,8 +3,8 @@
 #include <strata/layer_store.hpp>
 #include <strata/mount/copy.hpp>
 
+#include "support/import_entries.hpp"
 #include "support/mount_files.hpp"
-#include "support/tar_builder.hpp"
 
 using namespace strata;
 using namespace strata::test;
@@ -15,12 +15,7 @@ namespace {
 struct Fixture {
   Scratch scratch;
   LayerStore<> store{scratch.root() / "store", {.durability = Durability::none}};
-  Digest layer = [this] {
-    TarBuilder tar;
-    tar.add({.path = "kept", .content = "base"});
-    tar.end();
-    return store.import(MemorySource(tar.bytes)).id;
-  }();
+  Digest layer = import_entries(store, {{.path = "kept", .content = "base"}});
 };
 
 }  // namespace
@@ -82,10 +77,11 @@ TEST_CASE("where no backend can read the store, what asks none works, and a moun
   }
   const Scratch scratch;
   const fs::path root = scratch.root() / "store";
-  TarBuilder tar;
-  tar.add({.path = "kept", .content = "base"});
-  tar.end();
-  const Digest layer = LayerStore<>{root, {.durability = Durability::none}}.import(MemorySource(tar.bytes)).id;
+  Digest layer;
+  {
+    LayerStore<> own{root, {.durability = Durability::none}};
+    layer = import_entries(own, {{.path = "kept", .content = "base"}});
+  }
   // As if it had been made by root outside of the namespace.
   std::string format = get(root / "format");
   const std::string form = "overlay-user";

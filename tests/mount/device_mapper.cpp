@@ -6,8 +6,8 @@
 
 #include "mount/block_filesystem.hpp"
 #include "mount/dm_control.hpp"
+#include "support/import_entries.hpp"
 #include "support/mount_files.hpp"
-#include "support/tar_builder.hpp"
 #include "sys.hpp"
 #include "tree/directory.hpp"
 
@@ -45,12 +45,7 @@ struct Fixture {
   Mounter<DeviceMapper> mounter;
 
   Digest import(const std::vector<RawHeader>& entries, std::optional<Digest> parent = {}) {
-    TarBuilder tar;
-    for (const RawHeader& entry : entries) tar.add(entry);
-    tar.end();
-    ImportOptions options;
-    options.parent = parent;
-    return store.import(MemorySource(tar.bytes), options).id;
+    return import_entries(store, entries, std::move(parent));
   }
   Digest base() {
     return import({{.path = "./", .type = '5', .mode = "0000751", .mtime = "00000001750"},

@@ -3,6 +3,7 @@
 
 #include "support/mount_files.hpp"
 #include "support/other_process.hpp"
+#include "support/overlay_plan.hpp"
 
 #include <sys/mman.h>
 
@@ -13,17 +14,8 @@ namespace fs = boost::filesystem;
 
 namespace {
 
-struct Fixture {
-  Scratch scratch;
-  KernelOverlay backend;
-  MountPlan plan;
-
+struct Fixture : OverlayPlan {
   Fixture() {
-    plan.form = private_namespace().user ? UnionForm::overlay_user : UnionForm::overlay_trusted;
-    plan.lowers = {scratch.directory("l1"), scratch.directory("l2")};
-    plan.upper = scratch.directory("upper");
-    plan.work = scratch.directory("work");
-    plan.target = scratch.directory("merged");
     fs::create_directory(plan.lowers[0] / "dir");
     put(plan.lowers[0] / "dir/a file", "content");
   }

@@ -4,6 +4,7 @@
 
 #include "support/mount_files.hpp"
 #include "support/other_process.hpp"
+#include "support/overlay_plan.hpp"
 #include "support/tar_builder.hpp"
 
 using namespace strata;
@@ -12,20 +13,6 @@ using Method = KernelOverlay::Method;
 namespace fs = boost::filesystem;
 
 namespace {
-
-struct Fixture {
-  Scratch scratch;
-  KernelOverlay backend;
-  MountPlan plan;
-
-  Fixture() {
-    plan.form = private_namespace().user ? UnionForm::overlay_user : UnionForm::overlay_trusted;
-    plan.lowers = {scratch.directory("l1"), scratch.directory("l2")};
-    plan.upper = scratch.directory("upper");
-    plan.work = scratch.directory("work");
-    plan.target = scratch.directory("merged");
-  }
-};
 
 std::optional<MountedOverlay> overlay_at(const Inspection& inspection, const fs::path& target) {
   for (const MountedOverlay& overlay : inspection.overlays)
@@ -38,7 +25,7 @@ std::optional<MountedOverlay> overlay_at(const Inspection& inspection, const fs:
 TEST_CASE("five hundred layers are shown, by whatever method they were mounted") {
   STRATA_NEEDS_NAMESPACE
   for (const auto method : {Method::descriptors, Method::names}) {
-    Fixture f;
+    OverlayPlan f;
     f.backend.first_method = method;
     f.plan.lowers.clear();
     for (int i = 0; i < 500; ++i) f.plan.lowers.push_back(f.scratch.directory("layer" + std::to_string(i)));
@@ -60,7 +47,7 @@ TEST_CASE("layers are shown by their names, whatever bytes these have") {
     for (const std::string odd :
          {"a:b", "a::b", ":", "a,b", "a\\b", "a\\:b", "a b\nc\td", "a=b#", "\xff\xfe", "\\054"}) {
       CAPTURE(static_cast<int>(method), odd);
-      Fixture f;
+      OverlayPlan f;
       f.backend.first_method = method;
       const fs::path home = f.scratch.directory(odd);
       for (const char* name : {"l1", "l2", "data", "upper", "work", "merged"}) fs::create_directory(home / name);
@@ -83,7 +70,7 @@ TEST_CASE("layers are shown by their names, whatever bytes these have") {
 
 TEST_CASE("what another mount namespace has is shown, once, with a process that sees it") {
   STRATA_NEEDS_NAMESPACE
-  Fixture f, g;
+  OverlayPlan f, g;
   const Mounted<KernelOverlay> mount(f.backend, f.plan);
   const OtherProcess other([&] {
     if (::unshare(CLONE_NEWNS) != 0) return false;

@@ -1,7 +1,7 @@
 // What only the kernel's overlay can: data-only lowers, lowers with an id map, mounts that are a descriptor.
 #include <strata/mount/kernel_overlay.hpp>
 
-#include "support/mount_files.hpp"
+#include "support/overlay_plan.hpp"
 
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -14,18 +14,7 @@ namespace fs = boost::filesystem;
 
 namespace {
 
-struct Fixture {
-  Scratch scratch;
-  KernelOverlay backend;
-  MountPlan plan;
-
-  Fixture() {
-    plan.form = private_namespace().user ? UnionForm::overlay_user : UnionForm::overlay_trusted;
-    plan.lowers = {scratch.directory("l1"), scratch.directory("l2")};
-    plan.upper = scratch.directory("upper");
-    plan.work = scratch.directory("work");
-    plan.target = scratch.directory("merged");
-  }
+struct Fixture : OverlayPlan {
   std::string mark(const char* name) const { return std::string(overlay_prefix(plan.form)) + name; }
   /// `name` in a lower, with its content in `data`, as composefs writes it.
   void redirect(const fs::path& lower, const std::string& name, const std::string& data, std::size_t size) const {

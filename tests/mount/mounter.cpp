@@ -2,8 +2,8 @@
 #include <strata/mounter.hpp>
 
 #include "mount/mount_table.hpp"
+#include "support/import_entries.hpp"
 #include "support/mount_files.hpp"
-#include "support/tar_builder.hpp"
 
 #include <sys/wait.h>
 
@@ -27,12 +27,7 @@ struct Fixture {
   Digest top = import({{.path = "new", .content = "top"}, {.path = ".wh.gone"}}, base);
 
   Digest import(const std::vector<RawHeader>& entries, std::optional<Digest> parent = {}) {
-    TarBuilder tar;
-    for (const RawHeader& entry : entries) tar.add(entry);
-    tar.end();
-    ImportOptions options;
-    options.parent = parent;
-    return store.import(MemorySource(tar.bytes), options).id;
+    return import_entries(store, entries, std::move(parent));
   }
   fs::path container(const std::string& name) const { return store.root() / "containers" / name; }
 };

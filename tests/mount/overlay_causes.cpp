@@ -2,7 +2,7 @@
 // the kernel's log can't be read (an ordinary user), the cause is found by looking.
 #include <strata/mount/kernel_overlay.hpp>
 
-#include "support/mount_files.hpp"
+#include "support/overlay_plan.hpp"
 
 #include <linux/capability.h>
 #include <sys/resource.h>
@@ -19,18 +19,7 @@ namespace fs = boost::filesystem;
 
 namespace {
 
-struct Fixture {
-  Scratch scratch;
-  KernelOverlay backend;
-  MountPlan plan;
-
-  Fixture() {
-    plan.form = private_namespace().user ? UnionForm::overlay_user : UnionForm::overlay_trusted;
-    plan.lowers = {scratch.directory("l1"), scratch.directory("l2")};
-    plan.upper = scratch.directory("upper");
-    plan.work = scratch.directory("work");
-    plan.target = scratch.directory("merged");
-  }
+struct Fixture : OverlayPlan {
   /// The Error of mounting the plan; after it nothing is mounted.
   Error refusal() {
     const Error error = thrown([&] { backend.mount(plan); });

@@ -5,7 +5,7 @@
 
 #include "mount/host.hpp"
 #include "mount/overlay_causes.hpp"
-#include "support/mount_files.hpp"
+#include "support/overlay_plan.hpp"
 
 #include <sys/wait.h>
 
@@ -20,20 +20,10 @@ namespace fs = boost::filesystem;
 
 namespace {
 
-struct Fixture {
-  Scratch scratch;
-  KernelOverlay backend;
-  MountPlan plan;
+struct Fixture : OverlayPlan {
   std::vector<fs::path> mounted;  ///< by a row, to be taken down with it
 
-  explicit Fixture(Method method) {
-    backend.first_method = method;
-    plan.form = private_namespace().user ? UnionForm::overlay_user : UnionForm::overlay_trusted;
-    plan.lowers = {scratch.directory("l1"), scratch.directory("l2")};
-    plan.upper = scratch.directory("upper");
-    plan.work = scratch.directory("work");
-    plan.target = scratch.directory("merged");
-  }
+  explicit Fixture(Method method) { backend.first_method = method; }
   ~Fixture() {
     for (auto place = mounted.rbegin(); place != mounted.rend(); ++place) ::umount2(place->c_str(), MNT_DETACH);
   }

@@ -3,8 +3,8 @@
 #include <strata/mount/fuse_overlayfs.hpp>
 #include <strata/mounter.hpp>
 
+#include "support/import_entries.hpp"
 #include "support/mount_files.hpp"
-#include "support/tar_builder.hpp"
 
 #include <csignal>
 #include <cstdlib>
@@ -16,13 +16,6 @@ using namespace strata::test;
 namespace fs = boost::filesystem;
 
 namespace {
-
-Digest import_file(LayerStore<>& store) {
-  TarBuilder tar;
-  tar.add({.path = "kept", .content = "base"});
-  tar.end();
-  return store.import(MemorySource(tar.bytes)).id;
-}
 
 /// Ends the processes whose command line has these words in it.
 void kill_program(const std::string& words) {
@@ -46,7 +39,7 @@ TEST_CASE("a mount whose program is killed says so, is taken down, and can be mo
   }
   const Scratch scratch;
   LayerStore<> store{scratch.root() / "store", {.durability = Durability::none}};
-  const Digest layer = import_file(store);
+  const Digest layer = import_entries(store, {{.path = "kept", .content = "base"}});
   const Mounter<FuseOverlayfs> mounter{store};
   auto root = mounter.mount(layer, "c");
   CHECK(root.works());

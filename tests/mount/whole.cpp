@@ -5,6 +5,7 @@
 #include <strata/mount/copy.hpp>
 #include <strata/mounter.hpp>
 
+#include "support/import_entries.hpp"
 #include "support/loop_filesystem.hpp"
 #include "support/mount_files.hpp"
 #include "support/tar_builder.hpp"
@@ -37,12 +38,7 @@ struct Fixture {
   }
   static std::vector<RawHeader> top_entries() { return {{.path = "new", .content = "top"}, {.path = ".wh.gone"}}; }
   Digest import(const std::vector<RawHeader>& entries, std::optional<Digest> parent = {}) {
-    TarBuilder tar;
-    for (const RawHeader& entry : entries) tar.add(entry);
-    tar.end();
-    ImportOptions options;
-    options.parent = parent;
-    return store.import(MemorySource(tar.bytes), options).id;
+    return import_entries(store, entries, std::move(parent));
   }
   fs::path container(const std::string& name) const { return store.root() / "containers" / name; }
   Digest diff_id(const Container& of) {

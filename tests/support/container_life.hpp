@@ -4,8 +4,8 @@
 #include <strata/layer_store.hpp>
 #include <strata/mounter.hpp>
 
+#include "support/import_entries.hpp"
 #include "support/mount_files.hpp"
-#include "support/tar_builder.hpp"
 
 #include <optional>
 #include <string>
@@ -32,14 +32,6 @@ inline void set_time(const boost::filesystem::path& file) {
 }
 
 inline Digest import_layers(LayerStoreBase& store) {
-  const auto import = [&](const std::vector<RawHeader>& entries, std::optional<Digest> parent) {
-    TarBuilder tar;
-    for (const RawHeader& entry : entries) tar.add(entry);
-    tar.end();
-    ImportOptions options;
-    options.parent = parent;
-    return store.import(MemorySource(tar.bytes), options).id;
-  };
   std::vector<RawHeader> entries = {{.path = "./", .type = '5', .mode = "0000755"}};
   for (const char* name : {"changed", "deleted", "hidden", "longer", "shorter", "mode", "old time", "to be a directory",
                            "to be a symlink", "moved", "over", "replaced by rename", "odd \xff\n name", "untouched"})
@@ -51,13 +43,14 @@ inline Digest import_layers(LayerStoreBase& store) {
   }
   entries.push_back({.path = "link", .type = '2', .link = "changed"});
   entries.push_back({.path = "link to be a file", .type = '2', .link = "changed"});
-  const Digest base = import(entries, std::nullopt);
-  return import({{.path = ".wh.hidden"},
-                 {.path = "of the top", .content = "top"},
-                 {.path = "dir/of the top", .content = "top"},
-                 {.path = "again/.wh.below"},
-                 {.path = "again/above", .content = "top"}},
-                base);
+  const Digest base = import_entries(store, entries);
+  return import_entries(store,
+                        {{.path = ".wh.hidden"},
+                         {.path = "of the top", .content = "top"},
+                         {.path = "dir/of the top", .content = "top"},
+                         {.path = "again/.wh.below"},
+                         {.path = "again/above", .content = "top"}},
+                        base);
 }
 
 /// Some forty changes, of every kind that a layer can tell, and then times that don't depend on when it was.
