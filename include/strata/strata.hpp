@@ -5,6 +5,7 @@
 #include <strata/apply.hpp>
 #include <strata/budget.hpp>
 #include <strata/byte_stream.hpp>
+#include <strata/cache_policy.hpp>
 #include <strata/compression.hpp>
 #include <strata/concepts.hpp>
 #include <strata/container.hpp>
@@ -17,8 +18,13 @@
 #include <strata/gc.hpp>
 #include <strata/hash.hpp>
 #include <strata/id_map.hpp>
+#include <strata/image.hpp>
+#include <strata/image_builder.hpp>
+#include <strata/image_store.hpp>
 #include <strata/inspect.hpp>
 #include <strata/layer.hpp>
+#include <strata/layer_manager.hpp>
+#include <strata/layer_source.hpp>
 #include <strata/layer_store.hpp>
 #include <strata/lease.hpp>
 #include <strata/lint.hpp>
@@ -32,9 +38,14 @@
 #include <strata/mount_plan.hpp>
 #include <strata/mounter.hpp>
 #include <strata/progress.hpp>
+#include <strata/reference.hpp>
 #include <strata/report.hpp>
 #include <strata/tag.hpp>
 #include <strata/tar.hpp>
+#include <strata/transport/docker_archive.hpp>
+#include <strata/transport/names.hpp>
+#include <strata/transport/oci_layout.hpp>
+#include <strata/transport/registry.hpp>
 #include <strata/verify.hpp>
 #include <strata/version.hpp>
 #include <strata/whiteout.hpp>
