@@ -1,5 +1,6 @@
 """What a run found, as Markdown and as a plot."""
 import html
+import math
 import os
 import platform
 
@@ -90,6 +91,45 @@ def plot(results):
                 y += height
             y += gap - height
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{label + width + 90}" height="{y + 5}" '
+            f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>\n' +
+            "\n".join(parts) + "\n</svg>\n")
+
+
+def curves(results, titles):
+    """A panel for each section, both axes logarithmic: a line that rises by a decade in each is linear, a level one flat."""
+    width, height, left, line = 420, 200, 60, 14
+    colours = ("#2a7f62", "#4878a8", "#a85448", "#8a6fb0", "#b08a3a")
+    parts, top = [], 10
+    for section, title in titles.items():
+        counts = [int(count) for count in results.images(section)]
+        if not counts:
+            continue
+        names = list(dict.fromkeys(name for count in counts for name in results.names(section, str(count))))
+        points = {name: [(count, wall) for count in counts if (wall := results.median(section, str(count), name))]
+                  for name in names}
+        walls = [wall for line_of in points.values() for _, wall in line_of]
+        low, high = math.floor(math.log10(min(walls))), math.ceil(math.log10(max(walls)) + 1e-9)
+        span = max(math.log10(max(counts)) - math.log10(min(counts)), 1e-9)
+
+        def place(count, wall):
+            return (left + width * (math.log10(count) - math.log10(min(counts))) / span,
+                    top + 20 + height * (high - math.log10(wall)) / (high - low))
+
+        parts.append(f'<text x="10" y="{top + 10}" font-weight="bold">{html.escape(title)}</text>')
+        for power in range(low, high + 1):
+            _, y = place(min(counts), 10.0 ** power)
+            parts.append(f'<path d="M{left} {y:.1f}h{width}" stroke="#dddddd"/>'
+                         f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{seconds(10.0 ** power)}</text>')
+        for count in counts:
+            x, _ = place(count, walls[0])
+            parts.append(f'<text x="{x:.1f}" y="{top + 20 + height + line}" text-anchor="middle">{count:,}</text>')
+        for number, (name, line_of) in enumerate(points.items()):
+            colour = colours[number % len(colours)]
+            path = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in line_of)
+            parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
+                         f'<text x="{left + width + 12}" y="{top + 34 + number * line}" fill="{colour}">{html.escape(name)}</text>')
+        top += height + 60
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 220}" height="{top}" '
             f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>\n' +
             "\n".join(parts) + "\n</svg>\n")
 
