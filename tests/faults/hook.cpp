@@ -96,7 +96,7 @@ std::span<const int> errnos_of(std::string_view call) {
       {"renameat2 ", {ENOSPC, EIO}},
       {"unlinkat ", {EIO, EBUSY}},
       {"fsync syncfs ", {EIO, ENOSPC, EDQUOT}},
-      {"fcntl_lock ", {ENOLCK, EINTR}},
+      {"fcntl_lock flock ", {ENOLCK, EINTR}},
       {"fsetxattr lsetxattr ", {ENOSPC, EIO}},
       {"fstat fstatat fstatfs statx lseek getdents64 readlinkat fchmod chmod fchown fchownat utimensat futimens "
        "fgetxattr lgetxattr flistxattr llistxattr lremovexattr ",

@@ -27,6 +27,8 @@ struct Operation {
 const std::vector<Operation>& operations();
 /// Those of leases, tags and gc, which are among them.
 std::vector<Operation> keeping_operations();
+/// Those of images in layouts and archives, the same.
+std::vector<Operation> transport_operations();
 /// Removes all layers but these.
 void forget_all_but(Scene& scene, const std::vector<Digest>& kept);
 
