@@ -11,10 +11,11 @@
 #include <spawn.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <string_view>
+#include <thread>
+#include <utility>
 
 extern char** environ;
 
@@ -24,11 +25,15 @@ namespace {
 /// What a program starts with.
 class Inheritance {
  public:
-  Inheritance(int output, const std::vector<int>& kept) {
+  /// -1: /dev/null.
+  Inheritance(int input, int output, int errors, const std::vector<int>& kept) {
     ::posix_spawn_file_actions_init(&actions_);
-    ::posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&actions_, output, 1);
-    ::posix_spawn_file_actions_adddup2(&actions_, output, 2);
+    for (const auto& [number, fd] : {std::pair{0, input}, {1, output}, {2, errors}}) {
+      if (fd < 0)
+        ::posix_spawn_file_actions_addopen(&actions_, number, "/dev/null", O_RDWR, 0);
+      else
+        ::posix_spawn_file_actions_adddup2(&actions_, fd, number);
+    }
     // Upon itself: then it isn't closed. What a host has open without O_CLOEXEC is nobody else's.
     int last = 2;
     for (const int fd : kept) last = std::max(last, fd);
@@ -62,16 +67,17 @@ class Inheritance {
   posix_spawnattr_t attributes_;
 };
 
-}  // namespace
+/// In memory: a file and no pipe, so that nobody waits for the other, whatever the program does with it.
+FileDescriptor memory_file(const std::string& program) {
+  FileDescriptor file(sys::once("memfd_create", [] { return ::memfd_create("program", MFD_CLOEXEC); }));
+  if (!file) throw_errno(errno, "run", quoted(program));
+  return file;
+}
 
-ProgramResult run_program(const std::vector<std::string>& arguments, const std::vector<int>& kept) {
-  // A file and no pipe, so that nobody waits for the other, whatever the program does with it.
-  const FileDescriptor output(sys::once("memfd_create", [] { return ::memfd_create("output", MFD_CLOEXEC); }));
-  if (!output) throw_errno(errno, "run", quoted(arguments.front()));
+pid_t start(const std::vector<std::string>& arguments, const Inheritance& inheritance) {
   std::vector<char*> words;
   for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
   words.push_back(nullptr);
-  const Inheritance inheritance(output.get(), kept);
   pid_t child = -1;
   const int number = sys::once("posix_spawn", [&] {
     errno =
@@ -79,17 +85,60 @@ ProgramResult run_program(const std::vector<std::string>& arguments, const std::
     return errno == 0 ? 0 : -1;
   });
   if (number != 0) throw_errno(errno, "run", quoted(arguments.front()));
+  return child;
+}
 
-  ProgramResult result;
+/// waitpid; the result's status is -1 where the host takes its children.
+pid_t wait_for(pid_t child, int options, ProgramResult& result) {
   int status = 0;
   pid_t ended;
-  do ended = ::waitpid(child, &status, 0);
+  do ended = ::waitpid(child, &status, options);
   while (ended < 0 && errno == EINTR);
   result.status = ended < 0 ? -1 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  std::array<char, 4096> text;
-  const ssize_t size = sys::pread(output.get(), text.data(), text.size(), 0);
-  if (size > 0) result.said.assign(text.data(), static_cast<std::size_t>(size));
-  while (result.said.ends_with('\n')) result.said.pop_back();
+  return ended;
+}
+
+std::string beginning_of(const FileDescriptor& file, std::size_t most) {
+  std::string text(most, '\0');
+  const ssize_t size = sys::pread(file.get(), text.data(), text.size(), 0);
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+ProgramResult run_program(const std::vector<std::string>& arguments, const std::vector<int>& kept) {
+  const FileDescriptor output = memory_file(arguments.front());
+  const pid_t child = start(arguments, Inheritance(-1, output.get(), output.get(), kept));
+  ProgramResult result;
+  wait_for(child, 0, result);
+  result.said = beginning_of(output, 4096);
+  return result;
+}
+
+ProgramResult ask_program(const std::vector<std::string>& arguments, const std::string& question,
+                          std::chrono::milliseconds time, const std::stop_token& stop) {
+  const FileDescriptor input = memory_file(arguments.front());
+  const FileDescriptor output = memory_file(arguments.front());
+  const ssize_t written = sys::pwrite(input.get(), question.data(), question.size(), 0);
+  if (written != static_cast<ssize_t>(question.size()))
+    throw_errno(written < 0 ? errno : EIO, "run", quoted(arguments.front()));
+  const pid_t child = start(arguments, Inheritance(input.get(), output.get(), -1, {}));
+  ProgramResult result;
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (wait_for(child, WNOHANG, result) == 0) {
+    const bool stopped = stop.stop_requested();
+    if (!stopped && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      continue;
+    }
+    ::kill(child, SIGKILL);
+    wait_for(child, 0, result);
+    throw_error(stopped ? errc::cancelled : errc::limit_exceeded, "run", quoted(arguments.front()),
+                stopped ? "" : "it took longer than " + std::to_string(time.count()) + " ms");
+  }
+  result.said = beginning_of(output, 64U << 10);
   return result;
 }
 
