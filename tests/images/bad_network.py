@@ -1,0 +1,676 @@
+#!/usr/bin/env python3
+"""A registry behind a network that breaks, lies and spies: the result is right, or one clear error; no secret is told to
+anyone else, or in a message; memory is bounded; what has come isn't sent again.
+
+  bad_network.py REGISTRY_CLIENT [CASE...]
+
+Needs docker-registry and openssl.
+"""
+import base64
+import http.client
+import http.server
+import json
+import os
+import random
+import socket
+import sys
+import time
+
+from registries import (MANIFEST, Client, Registry, Server, certificate, digest, document, make_image, run_cases, same_files, scratch,
+                        skip_without)
+
+PROGRAM = sys.argv[1]
+USER, PASSWORD, SIGNATURE, TOKEN = "someone", "correct-horse-battery", "signature-of-a-url", "token-that-was-given"
+SECRETS = [PASSWORD, f"{USER}:{PASSWORD}", SIGNATURE, TOKEN]
+SIZES = [200000, 3 << 20]
+HASTY = ["--plain", "yes", "--first-delay", "20", "--most-delay", "2", "--stall-timeout", "1", "--retries", "3"]
+MORE_MEMORY = 24 << 10  # KiB that any case may take beyond a pull that goes well
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+
+class Network(Server):
+    """Between a client and a registry. `rule(handler, answer)`, asked for each answer, may change it, send something else
+    itself and return False, or end the connection by handler.cut(bytes of the body)."""
+
+    def __init__(self, registry, rule, tls=None):
+        self.sent = {}     # bytes of bodies, by path
+        self.asked = []    # method, path, headers
+        self.rule = rule
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def parse_request(self):
+                self.answered = False
+                return super().parse_request()
+
+            def any(self):
+                owner.asked.append((self.command, self.path, dict(self.headers)))
+                size = int(self.headers.get("Content-Length") or 0)
+                body = owner.take_body(self, size)
+                if body is None:
+                    return self.hang_up()
+                answer = owner.forward(self, registry, body)
+                if owner.rule(self, answer) is not False and not self.close_connection:
+                    self.give(answer)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = any
+
+            def start(self, answer, length=None):
+                self.send_response(answer.status)
+                for name, value in answer.headers:
+                    if name.lower() not in ("content-length", "date", "connection"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.body) if length is None else length))
+                self.end_headers()
+
+            def give(self, answer, length=None, at_most=None):
+                self.start(answer, length)
+                if self.command != "HEAD":
+                    self.write(answer.body[:at_most])
+
+            def write(self, body):
+                owner.sent[self.path] = owner.sent.get(self.path, 0) + len(body)
+                self.wfile.write(body)
+
+            def cut(self, answer, after):
+                """Ends the connection after so many bytes of the body."""
+                self.give(answer, at_most=after)
+                self.hang_up()
+
+            def hang_up(self):
+                self.close_connection = True
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_WR)
+
+        super().__init__(Handler, tls)
+
+    def take_body(self, handler, size):
+        return handler.rfile.read(size)
+
+    def forward(self, handler, registry, body):
+        connection = http.client.HTTPConnection("127.0.0.1", registry.port)
+        headers = {n: v for n, v in handler.headers.items() if n.lower() not in ("host", "expect", "authorization")}
+        connection.request(handler.command, handler.path, body, {**headers, "Host": handler.headers["Host"]})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.getheaders(), answer.read())
+
+
+def nothing_wrong(handler, answer):
+    return True
+
+
+def is_blob(handler):
+    return "/blobs/sha256:" in handler.path and handler.command == "GET"
+
+
+def is_manifest(handler):
+    return "/manifests/" in handler.path
+
+
+class Scene:
+    """A registry that has an image, and the network before it."""
+
+    def __init__(self, folder, rule=nothing_wrong, sizes=SIZES, tls=None, push=True):
+        self.folder, self.sizes = folder, sizes
+        self.made = make_image(folder / "made", sizes)
+        self.client = Client(PROGRAM, SECRETS)
+        self.registry = Registry(folder)
+        self.network = Network(self.registry, rule, tls)
+        self.push_first = push
+        self.pulls = 0
+
+    def __enter__(self):
+        self.registry.__enter__()
+        if self.push_first:
+            self.client("push", self.folder / "made", f"{self.registry.name}/a:1", options=["--plain", "yes"])
+            quiet = self.client("pull", f"{self.registry.name}/a:1", self.folder / "quiet", options=["--plain", "yes"])
+            self.most_memory = quiet.peak + MORE_MEMORY
+        self.network.__enter__()
+        return self
+
+    def __exit__(self, *_):
+        self.network.__exit__()
+        self.registry.__exit__()
+
+    def pull(self, rule=None, expect=0, options=(), only=None):
+        self.network.rule = rule or self.network.rule
+        self.network.sent.clear()
+        self.network.asked.clear()
+        self.pulls += 1
+        back = self.folder / f"back{self.pulls}"
+        done = self.client("pull", f"{self.network.name}/a:1", back, options=[*(only or HASTY), *options], expect=expect)
+        assert done.peak < self.most_memory, f"{done.peak} KiB, where {self.most_memory} are allowed"
+        if expect == 0:
+            assert same_files(self.folder / "made", back), "other bytes"
+        else:
+            assert not (back / "top").exists()
+        return done
+
+    def layer_path(self, number):
+        manifest = json.loads((self.folder / "made/top").read_bytes().partition(b"\n")[2])
+        return f"/v2/a/blobs/{manifest['layers'][number]['digest']}"
+
+
+def once(rule, chosen=lambda handler: True, times=1):
+    """For the first so many answers that are chosen."""
+    left = [times]
+
+    def changed(handler, answer):
+        if left[0] == 0 or not chosen(handler):
+            return True
+        left[0] -= 1
+        return rule(handler, answer)
+    return changed
+
+
+def always(rule, chosen):
+    return once(rule, chosen, -1)
+
+
+def cuts():
+    """At random bytes, of headers too: what has come isn't sent again."""
+    with scratch() as folder, Scene(folder) as scene:
+        for seed in range(12):
+            chance = random.Random(seed)
+
+            def cut(handler, answer):
+                if chance.random() < 0.2:
+                    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
+                    handler.hang_up()
+                    return False
+                handler.cut(answer, chance.randrange(len(answer.body)) if answer.body else 0)
+                return False
+            scene.pull(once(cut, lambda handler: chance.random() < 0.6, 8), options=["--retries", "8"])
+            for number, size in enumerate(SIZES):
+                sent = scene.network.sent[scene.layer_path(number)]
+                assert sent == size, f"seed {seed}: {sent} bytes were sent of a blob of {size}"
+
+
+def resume_of_one():
+    """A blob in ten parts."""
+    with scratch() as folder, Scene(folder) as scene:
+        scene.pull(once(lambda handler, answer: handler.cut(answer, 300000) or False,
+                        lambda handler: handler.path == scene.layer_path(1), 10))
+        ranges = [headers.get("Range") for _, path, headers in scene.network.asked if path == scene.layer_path(1)]
+        assert ranges == [None] + [f"bytes={300000 * n}-" for n in range(1, 11)], ranges
+        assert scene.network.sent[scene.layer_path(1)] == SIZES[1]
+
+
+def stalls():
+    with scratch() as folder, Scene(folder) as scene:
+        def stall(handler, answer):
+            handler.give(answer, at_most=1000)
+            time.sleep(3)
+            handler.close_connection = True
+            return False
+        done = scene.pull(once(stall, is_blob))
+        assert "silent" in done.stderr, done.stderr
+        started = time.monotonic()
+        done = scene.pull(always(lambda handler, answer: time.sleep(5) or True, is_manifest), expect=1, options=["--retries", "1"])
+        assert "timed out" in done.stderr and time.monotonic() - started < 4, done.stderr
+
+
+def slow_drip():
+    with scratch() as folder, Scene(folder) as scene:
+        def drip(handler, answer):
+            handler.start(answer)
+            for at in range(0, len(answer.body), 40):
+                handler.write(answer.body[at:at + 40])
+                handler.wfile.flush()
+                time.sleep(0.05)
+            return False
+        scene.pull(once(drip, is_manifest))
+
+
+def wrong_lengths():
+    with scratch() as folder, Scene(folder) as scene:
+        def longer(handler, answer):
+            handler.give(answer, length=len(answer.body) + 10)
+            handler.hang_up()
+            return False
+
+        def shorter(handler, answer):
+            handler.give(answer, length=len(answer.body) - 10, at_most=len(answer.body) - 10)
+            handler.hang_up()
+            return False
+        for rule in (longer, shorter):
+            done = scene.pull(always(rule, is_blob), expect=1)
+            assert "bytes" in done.stderr, done.stderr
+            scene.pull(always(rule, is_manifest), expect=1)
+        scene.pull(once(longer, is_manifest))  # a manifest that was cut off is asked for again
+
+
+def wrong_bytes():
+    with scratch() as folder, Scene(folder) as scene:
+        def other(handler, answer):
+            answer.body = answer.body[:-1] + b"\0"
+
+        def lie(handler, answer):
+            answer.headers = [(n, v) for n, v in answer.headers if n.lower() != "docker-content-digest"]
+            answer.headers.append(("Docker-Content-Digest", digest(b"something else")))
+
+        def nonsense(handler, answer):
+            answer.headers = [(n, v) for n, v in answer.headers if n.lower() != "docker-content-digest"]
+            answer.headers.append(("Docker-Content-Digest", "sha256:xyz\x1b[31m"))
+        for rule, chosen in ((other, is_blob), (other, is_manifest), (lie, is_manifest), (nonsense, is_manifest)):
+            done = scene.pull(always(rule, chosen), expect=1)
+            assert "igest" in done.stderr and "\x1b" not in done.stderr, done.stderr
+
+
+def status_of(status, body=b"", **headers):
+    def rule(handler, answer):
+        answer.status, answer.body, answer.headers = status, body, [(n.replace("_", "-"), v) for n, v in headers.items()]
+    return rule
+
+
+def statuses():
+    with scratch() as folder, Scene(folder) as scene:
+        login = ["--user", f"{USER}:{PASSWORD}"]
+        for status, words in ((401, "refused"), (403, "refused"), (404, "not found"), (400, "refused"), (418, "refused"), (204, "204"),
+                              (206, "206"), (304, "304")):
+            for chosen in (is_manifest, is_blob):
+                done = scene.pull(always(status_of(status), chosen), expect=1, options=login)
+                assert words in done.stderr and "retry" not in done.stderr, done.stderr
+        for status in (429, 500, 502, 503, 504):
+            for chosen in (is_manifest, is_blob):
+                scene.pull(once(status_of(status, b"x"), chosen, 2))
+                done = scene.pull(always(status_of(status), chosen), expect=1)
+                assert done.stderr.count("retry: ") == 3 and str(status) in done.stderr, done.stderr
+        started = time.monotonic()
+        scene.pull(once(status_of(429, Retry_After="1"), is_manifest))
+        assert time.monotonic() - started > 1
+        started = time.monotonic()  # what is asked for counts up to --most-delay
+        scene.pull(once(status_of(503, Retry_After="100000000000000"), is_manifest))
+        assert 1.9 < time.monotonic() - started < 6
+        scene.pull(once(status_of(503, Retry_After="never"), is_manifest))
+
+
+class OtherHost(Server):
+    """Where a blob is said to be, for whoever has the newest signature."""
+
+    def __init__(self, blobs, cut_after=None, tls=None):
+        self.heard = []
+        self.valid = 0
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                owner.heard.append(f"{self.command} {self.path}\n{self.headers}")
+                name = self.path.split("?")[0].split("/")[-1]
+                if f"signature={SIGNATURE}{owner.valid}" not in self.path or name not in blobs:
+                    body = f"<Error>{self.path}</Error>".encode()
+                    self.send_response(403)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    return self.wfile.write(body)
+                owner.valid += 1  # each can be used once
+                first = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+                body = blobs[name][first:]
+                self.send_response(206 if first else 200)
+                if first:
+                    self.send_header("Content-Range", f"bytes {first}-{len(blobs[name]) - 1}/{len(blobs[name])}")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if cut_after:
+                    self.wfile.write(body[:cut_after])
+                    self.close_connection = len(body) > cut_after
+                else:
+                    self.wfile.write(body)
+
+        super().__init__(Handler, tls)
+
+
+def to_other_host(other, user=""):
+    def rule(handler, answer):
+        name = handler.path.split(":")[-1]
+        answer.status, answer.body = 307, b""
+        answer.headers = [("Location", f"http://{user}127.0.0.1:{other.port}/store/{name}?signature={SIGNATURE}{other.valid}&x=%2F")]
+    return rule
+
+
+def basic_login(rule):
+    """Demands that everyone logs in."""
+    expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+    def checked(handler, answer):
+        if handler.headers.get("Authorization") != expected:
+            return status_of(401, WWW_Authenticate='Basic realm="x"')(handler, answer)
+        return rule(handler, answer)
+    return checked
+
+
+def redirects():
+    """To another host, which isn't told who we are, and whose URLs work once."""
+    login = ["--user", f"{USER}:{PASSWORD}"]
+    with scratch() as folder, Scene(folder) as scene:
+        blobs = {file.name: file.read_bytes() for file in (folder / "made").iterdir()}
+        for cut_after in (None, 400000):
+            for user in ("", f"{USER}:{PASSWORD}@"):
+                with OtherHost(blobs, cut_after) as other:
+                    scene.pull(basic_login(always(to_other_host(other, user), is_blob)), options=login)
+                    said = "".join(other.heard)
+                    assert len(other.heard) >= 3 and "uthorization" not in said and PASSWORD not in said, said
+                    tellers = [h for _, path, h in scene.network.asked if "Authorization" in h]
+                    assert tellers, "nobody logged in"
+        with OtherHost({}) as other:
+            done = scene.pull(basic_login(always(to_other_host(other), is_blob)), options=login, expect=1)
+            assert "403" in done.stderr and "store" not in done.stderr, done.stderr
+        around = scene.pull(always(lambda handler, answer: status_of(302, Location=handler.path)(handler, answer), is_blob), expect=1)
+        assert "redirected more than" in around.stderr, around.stderr
+        for place in ("file:///etc/passwd", "ftp://127.0.0.1/x", "http://", "http:///x", "//", "http://a b/", "x" * 20000,
+                      "gopher://127.0.0.1:70/x", f"http://{USER}:{PASSWORD}@[::1/", "http://127.0.0.1:99999/", "\x1b[31m"):
+            done = scene.pull(always(status_of(307, Location=place), is_blob), expect=1, options=["--retries", "0"])
+            assert "\x1b" not in done.stderr, done.stderr
+        scene.pull(always(status_of(307), is_blob), expect=1)
+
+
+def redirect_in_the_clear():
+    with scratch() as folder:
+        ca = certificate(folder, "ca")
+        certs = folder / "certs"
+        certs.mkdir()
+        (certs / "ca.crt").symlink_to(ca[0])
+        blobs = {}
+        with Scene(folder, tls=certificate(folder, "server", ca)) as scene, OtherHost(blobs) as other:
+            blobs.update({file.name: file.read_bytes() for file in (folder / "made").iterdir()})
+            options = HASTY[2:] + ["--certificates", certs, "--user", f"{USER}:{PASSWORD}"]
+            scene.pull(basic_login(nothing_wrong), only=options)
+            scene.network.rule = basic_login(always(to_other_host(other), is_blob))
+            done = scene.pull(only=options, expect=1)
+            assert "not encrypted" in done.stderr and not other.heard, done.stderr
+            scene.pull(only=HASTY[2:] + ["--insecure", "yes", "--user", f"{USER}:{PASSWORD}"])
+            assert other.heard and "uthorization" not in "".join(other.heard)
+
+
+def endless(what):
+    def rule(handler, answer):
+        handler.close_connection = True
+        if what == "headers":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        elif what == "line":
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        elif what == "continue":
+            pass
+        else:
+            handler.wfile.write(f"HTTP/1.1 {500 if what == 'error' else 200} OK\r\nContent-Type: {MANIFEST}\r\n\r\n".encode())
+        block = {"headers": b"X-Header: some value of it\r\n" * 1000, "continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+                 "line": b"x" * 30000}.get(what, b" " * 100000)
+        try:
+            for _ in range(20000):
+                handler.write(block)
+        except OSError:
+            pass
+        return False
+    return rule
+
+
+def endless_answers():
+    with scratch() as folder, Scene(folder) as scene:
+        for what in ("body", "headers", "line", "continue", "error"):
+            for chosen in (is_manifest, is_blob):
+                started = time.monotonic()
+                done = scene.pull(always(endless(what), chosen), expect=1)
+                sent = sum(scene.network.sent.values())
+                assert sent < 64 << 20 and time.monotonic() - started < 20, f"{what}: {sent} bytes were read"
+        endless_login = status_of(401, WWW_Authenticate=f'Bearer realm="http://{scene.network.name}/token",service="x"')
+
+        def login(handler, answer):
+            return endless("body")(handler, answer) if handler.path.startswith("/token") else endless_login(handler, answer)
+        done = scene.pull(login, expect=1)
+        assert "token" in done.stderr, done.stderr
+
+
+def wrong_documents():
+    with scratch() as folder, Scene(folder) as scene:
+        whole = (folder / "made/top").read_bytes().partition(b"\n")[2]
+        manifest = json.loads(whole)
+        deep = b'{"a":' + b"[" * 100000 + b"]" * 100000 + b"}"
+        big = b'{"schemaVersion": 2, "x": "' + b"a" * (100 << 20) + b'"}'
+        odd = [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", whole[:-7], deep, big, b"{}", document({**manifest, "layers": {}}),
+               document({**manifest, "layers": [{}]}), document({**manifest, "schemaVersion": 3}), b'{"a":1e999}', b'{"a":"\x00"}',
+               document({**manifest, "layers": [{**manifest["layers"][0], "size": -1}]}),
+               document({**manifest, "layers": [{**manifest["layers"][0], "digest": "../../etc/passwd"}]}),
+               document({**manifest, "config": {**manifest["config"], "size": 1 << 40}})]
+        for body in odd:
+            for kind in (MANIFEST, "text/html; charset=utf-8"):
+                def replace(handler, answer):
+                    answer.body, answer.headers = body, [("Content-Type", kind)]
+                scene.pull(always(replace, is_manifest), expect=1)
+
+
+def garbage():
+    with scratch() as folder, Scene(folder) as scene:
+        lines = [b"\0" * 1000, b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n", b"HTTP/1.1 999999 OK\r\n\r\n",
+                 b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+                 b"HTTP/1.1 200 OK\r\n: x\r\n\r\n", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", os.urandom(5000),
+                 b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"]
+        for line in lines:
+            def reply(handler, answer):
+                handler.wfile.write(line)
+                handler.hang_up()
+                return False
+            for chosen in (is_manifest, is_blob):
+                scene.pull(always(reply, chosen), expect=1, options=["--retries", "1"])
+
+
+def ranges():
+    """One who ignores Range, refuses it, or answers another one."""
+    with scratch() as folder, Scene(folder) as scene:
+        big = scene.layer_path(1)
+
+        def after_a_break(rule):
+            def changed(handler, answer):
+                if handler.path != big:
+                    return True
+                if not handler.headers.get("Range"):
+                    if any(h.get("Range") for _, path, h in scene.network.asked if path == big):
+                        return True  # asked for all of it, again
+                    handler.cut(answer, 1000000)
+                    return False
+                return rule(handler, answer)
+            return changed
+
+        whole = (folder / "made" / big.split(":")[-1]).read_bytes()
+
+        def ignored(handler, answer):
+            answer.status, answer.body = 200, whole
+            answer.headers = [(n, v) for n, v in answer.headers if n != "Content-Range"]
+
+        def labelled(text):
+            def rule(handler, answer):
+                answer.headers = [(n, text if n == "Content-Range" else v) for n, v in answer.headers]
+            return rule
+
+        scene.pull(after_a_break(ignored))
+        assert scene.network.sent[big] == 1000000 + len(whole)
+        for text in ("bytes 0-10/3145728", "bytes 999999-3145727/3145728", "bytes 1000000-3145727/3145729", "x", "bytes 5-1/9", ""):
+            scene.pull(after_a_break(labelled(text)))
+        scene.pull(after_a_break(status_of(416)))
+        scene.pull(after_a_break(labelled("bytes 1000000-3145727/*")))
+        done = scene.pull(after_a_break(status_of(404)), expect=1)
+        assert "not found" in done.stderr, done.stderr
+
+
+def echoes():
+    """A registry that repeats in its errors what it was told."""
+    with scratch() as folder, Scene(folder) as scene:
+        def echo(handler, answer):
+            told = handler.headers.get("Authorization", "")
+            known = base64.b64decode(told.split()[1]).decode() if " " in told else ""
+            body = document({"errors": [{"code": f"DENIED {known}", "message": f"no: {told} {known} \x1b[31m\n"}]})
+            return status_of(403, body)(handler, answer)
+        done = scene.pull(basic_login(echo), options=["--user", f"{USER}:{PASSWORD}"], expect=1)
+        assert "[secret]" in done.stderr and "\x1b" not in done.stderr, done.stderr
+
+        def token(handler, answer):
+            if handler.path.startswith("/token"):
+                return status_of(200, document({"token": TOKEN}))(handler, answer)
+            told = handler.headers.get("Authorization", "")
+            if not told:
+                return status_of(401, WWW_Authenticate=f'Bearer realm="http://{scene.network.name}/token"')(handler, answer)
+            return status_of(403, document({"errors": [{"code": "DENIED", "message": told}]}))(handler, answer)
+        done = scene.pull(token, expect=1)
+        assert "[secret]" in done.stderr, done.stderr
+
+
+def challenges():
+    """Challenges that lead nowhere."""
+    with scratch() as folder, Scene(folder) as scene:
+        here = scene.network.name
+        for challenge in ("", "Bearer", "Bearer realm", 'Bearer realm="', "Bearer realm=,", 'Bearer realm="file:///etc/passwd"',
+                          'Bearer realm="http://"', "Negotiate", "Basic", "Digest realm=x, nonce=y", "," * 5000, '"' * 5000,
+                          f'Bearer realm="http://{here}/missing"', f'Bearer realm="http://{USER}:{PASSWORD}@{here}/missing"',
+                          f'Bearer realm="http://localhost:1/token"', "Basic realm=\x1b[31m"):
+            done = scene.pull(always(status_of(401, WWW_Authenticate=challenge), lambda handler: "/v2/" in handler.path), expect=1,
+                              options=["--retries", "1"])
+            assert "\x1b" not in done.stderr, done.stderr
+        for answer in (b"", b"{}", b"[]", b'{"token": 5}', b'{"token": "a\\r\\nX: y"}', b'{"token": "x", "expires_in": "y"}', b"[" * 60000):
+            def login(handler, old):
+                if handler.path.startswith("/token"):
+                    return status_of(200, answer)(handler, old)
+                return status_of(401, WWW_Authenticate=f'Bearer realm="http://{here}/token"')(handler, old)
+            scene.pull(login, expect=1)
+
+        def never_enough(handler, old):
+            if handler.path.startswith("/token"):
+                return status_of(200, document({"token": TOKEN}))(handler, old)
+            return status_of(401, WWW_Authenticate=f'Bearer realm="http://{here}/token"')(handler, old)
+        scene.pull(never_enough, expect=1)
+        assert len(scene.network.asked) < 8, scene.network.asked
+
+
+def pages():
+    """A list that links on and on."""
+    with scratch() as folder, Scene(folder) as scene:
+        def more(handler, answer):
+            answer.headers.append(("Link", f'<{handler.path}>; rel="next"'))
+        scene.network.rule = more
+        done = scene.client("tags", f"{scene.network.name}/a", options=HASTY, expect=1)
+        assert "pages" in done.stderr, done.stderr
+
+
+def uploads():
+    """Uploads that break, at any byte; answers that are lost; a blob that isn't the one that was said."""
+    with scratch() as folder, Scene(folder, push=False) as scene:
+        chance = random.Random(1)
+
+        class Cutting:
+            left = 0
+
+            def __call__(self, handler, size):
+                if size < 1000 or not self.left:
+                    return handler.rfile.read(size)
+                self.left -= 1
+                # What has come goes on to the registry as an upload that broke off there.
+                part = handler.rfile.read(chance.randrange(size))
+                with socket.create_connection(("127.0.0.1", scene.registry.port)) as broken:
+                    head = f"{handler.command} {handler.path} HTTP/1.1\r\n"
+                    head += "".join(f"{n}: {v}\r\n" for n, v in handler.headers.items() if n.lower() != "expect")
+                    broken.sendall(head.encode() + b"\r\n" + part)
+                    time.sleep(0.1)
+                return None
+
+        cutting = Cutting()
+        scene.network.take_body = cutting
+
+        def push(number, options=(), expect=0, made="made"):
+            done = scene.client("push", folder / made, f"{scene.network.name}/p{number}:1", options=[*HASTY, *options], expect=expect)
+            if expect == 0:
+                scene.client("pull", f"{scene.registry.name}/p{number}:1", folder / f"pushed{number}", options=["--plain", "yes"])
+                assert same_files(folder / made, folder / f"pushed{number}"), "other bytes"
+            return done
+
+        for number in range(6):
+            cutting.left = 3
+            push(number, options=["--chunk", "500000"] if number % 2 else [])
+            assert cutting.left == 0
+        is_upload = lambda handler: "/blobs/uploads/" in handler.path and handler.command in ("PUT", "PATCH")
+        for status in (500, 503, 429):  # the upload went well, and nobody heard of it
+            scene.network.rule = once(status_of(status), is_upload, 2)
+            push(f"s{status}")
+        for rule in (status_of(400), status_of(413), status_of(202), status_of(201, Docker_Content_Digest=digest(b"other"))):
+            scene.network.rule = always(rule, is_upload)
+            push("refused", expect=1)
+        is_start = lambda handler: handler.command == "POST"
+        for rule in (status_of(202), status_of(202, Location="file:///etc/passwd"), status_of(404), status_of(200)):
+            scene.network.rule = always(rule, is_start)
+            push("nowhere", expect=1)
+        scene.network.rule = nothing_wrong
+        make_image(folder / "wrong", SIZES)
+        name = scene.layer_path(1).split(":")[-1]
+        for data in (b"", b"short", (folder / "made" / name).read_bytes() + b"x", bytes(SIZES[1])):
+            (folder / "wrong" / name).write_bytes(data)
+            done = push("wrong", expect=1, made="wrong")
+            assert "wrong digest" in done.stderr, done.stderr
+            assert not any(file.stat().st_size for file in scene.registry.folder.glob(f"data/**/wrong/_layers/**/{name}/link"))
+
+
+def uploads_elsewhere():
+    """A registry that has its uploads on another host doesn't tell that one who we are."""
+    with scratch() as folder, Scene(folder, push=False) as scene, Network(scene.registry, nothing_wrong) as other:
+        def elsewhere(handler, answer):
+            path = dict(answer.headers)["Location"].split("/v2/")[1]
+            answer.headers = [("Location", f"http://127.0.0.1:{other.port}/v2/{path}")]
+        scene.network.rule = basic_login(once(elsewhere, lambda handler: handler.command == "POST", -1))
+        scene.client("push", folder / "made", f"{scene.network.name}/a:1", options=[*HASTY, "--user", f"{USER}:{PASSWORD}"])
+        assert other.asked and not any("Authorization" in headers for _, _, headers in other.asked)
+        scene.client("pull", f"{scene.registry.name}/a:1", folder / "back", options=["--plain", "yes"])
+        assert same_files(folder / "made", folder / "back")
+
+
+def cancelled():
+    """Within 100 ms, wherever it is: connecting, waiting for an answer, reading, waiting to try again, sending."""
+    with scratch() as folder, Scene(folder) as scene:
+        slow = ["--plain", "yes", "--first-delay", "20000", "--stop-after", "600"]
+        late = {}
+
+        def stopped(what, done):
+            late[what] = done.late
+        def silent(handler, answer):
+            time.sleep(2)
+            return False
+        def stuck(handler, answer):
+            handler.give(answer, at_most=1000)
+            time.sleep(2)
+            return False
+        stopped("waiting", scene.pull(always(silent, is_manifest), only=slow, expect=3))
+        stopped("reading", scene.pull(always(stuck, is_blob), only=slow, expect=3))
+        stopped("backing off", scene.pull(always(status_of(503), is_blob), only=slow, expect=3))
+        with socket.socket() as full:  # connections beyond the backlog are never answered
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            others = [socket.socket() for _ in range(4)]
+            for other in others:
+                other.setblocking(False)
+                other.connect_ex(full.getsockname())
+            name = f"127.0.0.1:{full.getsockname()[1]}"
+            stopped("connecting", scene.client("pull", f"{name}/a:1", folder / "no", options=slow, expect=3))
+            stopped("shaking hands", scene.client("pull", f"{name}/a:1", folder / "no", options=slow[2:], expect=3))
+            for other in others:
+                other.close()
+        scene.network.rule = always(silent, lambda handler: handler.command in ("PUT", "PATCH"))
+        stopped("sending", scene.client("push", folder / "made", f"{scene.network.name}/b:1", options=slow, expect=3))
+        assert all(ms < 100 for ms in late.values()), late
+
+
+if __name__ == "__main__":
+    skip_without("docker-registry", "openssl")
+    sys.exit(run_cases([cuts, resume_of_one, stalls, slow_drip, wrong_lengths, wrong_bytes, statuses, redirects, redirect_in_the_clear,
+                        endless_answers, wrong_documents, garbage, ranges, echoes, challenges, pages, uploads, uploads_elsewhere,
+                        cancelled], sys.argv[2:]))
