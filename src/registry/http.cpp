@@ -164,6 +164,7 @@ struct HttpTransfer::State {
   bool moved = false;             ///< since the last look, in either direction
   std::optional<CURLcode> ended;  ///< how
   std::exception_ptr failure;     ///< of what curl called
+  std::exception_ptr broke;       ///< what is thrown once all that came before it was read
 
   void start();
   void set_up(CURL* easy);
@@ -322,6 +323,7 @@ void HttpTransfer::State::start() {
   if (::curl_multi_add_handle(connection->multi(), connection->easy()) != CURLM_OK) throw std::bad_alloc();
   wake.emplace(stop, [multi = connection->multi()] { ::curl_multi_wakeup(multi); });
   run_until([this] { return headers_are_whole; });
+  if (!headers_are_whole) std::rethrow_exception(broke);
 }
 
 template <class Condition>
@@ -357,8 +359,12 @@ void HttpTransfer::State::look_for_end() {
   while (const CURLMsg* const message = ::curl_multi_info_read(connection->multi(), &more)) {
     if (message->msg != CURLMSG_DONE) continue;
     ended = message->data.result;
-    if (*ended != CURLE_OK) fail(*ended);
-    if (!headers_are_whole) fail(CURLE_GOT_NOTHING);
+    if (*ended == CURLE_OK && headers_are_whole) continue;
+    try {
+      fail(*ended != CURLE_OK ? *ended : CURLE_GOT_NOTHING);
+    } catch (const Error&) {
+      broke = std::current_exception();
+    }
   }
 }
 
@@ -417,14 +423,16 @@ std::size_t HttpTransfer::read(std::span<std::byte> into) {
     }
     return size;
   }
-  if (!state.connection) return 0;
+  if (!state.connection) {
+    if (state.broke) std::rethrow_exception(state.broke);
+    return 0;
+  }
   state.target = into;
   state.filled = 0;
   state.run_until([&] { return state.filled > 0; });
   state.target = {};
-  const std::size_t size = std::exchange(state.filled, 0);
   if (state.ended) state.detach();
-  return size;
+  return state.filled > 0 ? state.filled : read(into);
 }
 
 std::string HttpTransfer::read_text(std::size_t limit, bool* whole) {

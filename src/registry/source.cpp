@@ -17,19 +17,23 @@ using detail::Registry;
 namespace {
 
 constexpr std::size_t most_pages = 1000;
+constexpr std::uint64_t most_of_all = 16 * Document::max_size;  // bytes of a list
 
 /// Calls `take` for each page of a list, which links to the next. A registry that links on and on is refused.
 template <class Take>
 void for_each_page(Endpoint& endpoint, detail::RegistryRequest request, const std::stop_token& stop, Take take) {
-  for (std::size_t pages = 0; pages < most_pages; ++pages) {
+  std::uint64_t bytes = 0;
+  for (std::size_t pages = 0; pages < most_pages && bytes <= most_of_all; ++pages) {
     const detail::Fetched page = endpoint.fetch(request, Document::max_size, stop);
+    bytes += page.body.size();
     take(page);
     const auto next = detail::parse_next_link(page.headers.find("link").value_or(""));
     if (!next) return;
     request.url = page.url.resolve(*next);
   }
-  throw_error(errc::limit_exceeded, request.operation, request.subject,
-              "it has more than " + std::to_string(most_pages) + " pages");
+  throw_error(
+      errc::limit_exceeded, request.operation, request.subject,
+      "it has more than " + std::to_string(most_pages) + " pages, or " + std::to_string(most_of_all) + " bytes");
 }
 
 /// A manifest's or index's own kind, where it names none: that of its config.

@@ -44,13 +44,10 @@ class Network(Server):
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def log_message(self, *_):
                 pass
-
-            def parse_request(self):
-                self.answered = False
-                return super().parse_request()
 
             def any(self):
                 owner.asked.append((self.command, self.path, dict(self.headers)))
@@ -604,9 +601,10 @@ def uploads():
         for status in (500, 503, 429):  # the upload went well, and nobody heard of it
             scene.network.rule = once(status_of(status), is_upload, 2)
             push(f"s{status}")
-        for rule in (status_of(400), status_of(413), status_of(202), status_of(201, Docker_Content_Digest=digest(b"other"))):
+        refusals = [status_of(400), status_of(413), status_of(202), status_of(201, Docker_Content_Digest=digest(b"other"))]
+        for number, rule in enumerate(refusals):
             scene.network.rule = always(rule, is_upload)
-            push("refused", expect=1)
+            push(f"refused{number}", expect=1)
         is_start = lambda handler: handler.command == "POST"
         for rule in (status_of(202), status_of(202, Location="file:///etc/passwd"), status_of(404), status_of(200)):
             scene.network.rule = always(rule, is_start)

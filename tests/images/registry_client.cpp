@@ -18,8 +18,6 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 
-#include <sys/resource.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -177,6 +175,14 @@ void run(const std::vector<std::string>& words, Task& task) {
   }
 }
 
+/// In KiB. Not ru_maxrss, in which an exec counts what was there before.
+long peak_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stol(line.substr(6));
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -214,9 +220,7 @@ int main(int argc, char** argv) {
     stopper.request_stop();
     stopper.join();
   }
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
   const auto late = std::chrono::duration_cast<std::chrono::milliseconds>(ended - stopped).count();
-  std::printf("peak %ld stopped %lld\n", usage.ru_maxrss, status == 3 ? static_cast<long long>(late) : -1LL);
+  std::printf("peak %ld stopped %lld\n", peak_memory(), status == 3 ? static_cast<long long>(late) : -1LL);
   return status;
 }
