@@ -272,7 +272,8 @@ void HttpTransfer::State::set_up(CURL* easy) {
   set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout.count()));
   set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  set(easy, CURLOPT_BUFFERSIZE, 128L << 10);
+  // curl reads up to a hundred of these before it returns, wanted or not.
+  set(easy, CURLOPT_BUFFERSIZE, 16L << 10);
   set(easy, CURLOPT_UPLOAD_BUFFERSIZE, 128L << 10);
   if (!options.proxy.empty()) set(easy, CURLOPT_PROXY, options.proxy.c_str());
   set(easy, CURLOPT_SSL_VERIFYPEER, options.verify_tls ? 1L : 0L);
@@ -376,6 +377,10 @@ void HttpTransfer::State::fail(CURLcode code) {
                                         boost::system::system_category());
   const std::string what = said.front() != 0 ? said.data() : ::curl_easy_strerror(code);
   const std::string detail = request.url.shown() + ": " + quoted(what);
+  // What curl 7 says of a line that it doesn't hold, too.
+  if (code == CURLE_OUT_OF_MEMORY && !headers_are_whole)
+    throw_error(errc::limit_exceeded, request.operation, request.subject,
+                request.url.shown() + " sends a header that is too long, or there is no memory");
   if (may_pass(code, what)) throw BrokenTransfer(error, request.operation, request.subject, detail);
   if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL)
     throw_error(errc::bad_archive, request.operation, request.subject, detail);
