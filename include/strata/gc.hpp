@@ -25,12 +25,15 @@ struct GcOptions {
 
 /// What gc() has removed, or would remove.
 struct GcResult {
-  std::vector<Digest> layers;       ///< each after those that stand on it
-  std::vector<Digest> trees;        ///< by key; also some that no layer had
-  std::vector<Digest> blobs;        ///< that were kept, by digest
-  std::vector<std::string> leases;  ///< that had expired, or whose process had ended
-  std::vector<std::string> drafts;  ///< that dead writers had left in staging/
-  /// Layers whose record can't be read. While there is one, only leases and drafts are removed: it may need anything.
+  std::vector<Digest> images;          ///< by the digests of their manifests
+  std::vector<Digest> layers;          ///< each after those that stand on it
+  std::vector<Digest> trees;           ///< by key; also some that no layer had
+  std::vector<Digest> blobs;           ///< that were kept, by digest
+  std::vector<std::string> leases;     ///< that had expired, or whose process had ended
+  std::vector<std::string> drafts;     ///< that dead writers had left in staging/
+  std::vector<std::string> downloads;  ///< of blobs, that broke off
+  /// Layers and images whose record can't be read. While there is one, only leases, drafts and downloads are removed:
+  /// it may need anything.
   std::vector<Digest> unreadable;
   std::uint64_t exclusive_bytes = 0;  ///< on the disk, that this frees: blocks of inodes with no other name
   std::uint64_t shared_bytes = 0;     ///< of inodes that have names elsewhere too, and stay
@@ -39,9 +42,9 @@ struct GcResult {
 
 /// Something that a process which is gone has left in the store.
 struct Leftover {
-  enum class Kind { draft, lease, tree, blob };
+  enum class Kind { draft, lease, tree, blob, download };
   Kind kind;
-  std::string name;  ///< of the draft or lease; a tree's key; a blob's digest
+  std::string name;  ///< of the draft or lease; a tree's key; the digest of a blob, or of one that was to be downloaded
 };
 
 }  // namespace strata

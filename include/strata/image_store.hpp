@@ -30,7 +30,8 @@ struct Image {
   std::optional<Digest> index = {};     ///< that it was chosen from
   bool made = false;                    ///< by this store, so that its layers may be compressed when it leaves
   std::string added = {};               ///< RFC 3339, UTC
-  std::string used = {};                ///< when it was pulled, prepared or committed last; RFC 3339, UTC
+  std::string used = {};                ///< when it was pulled, prepared or committed last; RFC 3339, UTC, to the
+                                        ///< nanosecond: such texts are in the order of their times
   std::vector<std::string> names = {};  ///< sorted
 };
 
@@ -57,7 +58,7 @@ class STRATA_API ImageStore {
   std::optional<Image> find(std::string_view name) const;
   /// The same, but absence is errc::not_found.
   Image get(std::string_view name) const;
-  /// By their first name, those without one last.
+  /// By their first name, those without one last, and without those that are damaged.
   std::vector<Image> list() const;
 
   /// Gives it a name more; one of this name loses it.
@@ -65,8 +66,10 @@ class STRATA_API ImageStore {
   /// Notes that it is used now.
   void touch(const Digest& image) const;
   /// Takes the image out of the store, with all its names and with the layers and kept blobs that only it needs. Those
-  /// of its layers that containers, leases, other tags or layers need stay; while a container stands on one of them,
-  /// errc::in_use unless `force`. Returns the layers that were removed.
+  /// of its layers that containers, leases, other images, tags or layers need stay; while a container stands on its
+  /// topmost layer, which is no other image's too, errc::in_use unless `force`. Returns the layers that were removed.
+  /// Of one whose record is damaged, the record goes, and gc() finds the rest. After a crash: it is there, or there
+  /// without a name, or gone, perhaps but for layers that gc() removes.
   std::vector<Digest> remove(const Digest& image, bool force = false) const;
 
  private:

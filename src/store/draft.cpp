@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/image_record.hpp"
 #include "store/translations.hpp"
 #include "tree/directory.hpp"
 
@@ -36,6 +37,12 @@ void take_orphans(const StoreCore& core, int draft) {
   for (const Layer& layer : layers) {
     tree_used = tree_used || (tree && std::ranges::find(layer.trees, *tree) != layer.trees.end());
     blob_used = blob_used || (blob && layer.blob == *blob);
+  }
+  if (blob && !blob_used) {
+    std::vector<Digest> unreadable;
+    for (const ImageRecord& image : image_records(core, unreadable))
+      blob_used = blob_used || std::ranges::find(image.blobs, *blob) != image.blobs.end();
+    blob_used = blob_used || !unreadable.empty();
   }
   const auto take = [&](const std::string& place) {
     // Another name each time: who did this before may have been killed.

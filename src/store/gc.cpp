@@ -1,11 +1,14 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/download.hpp"
 #include "store/draft.hpp"
+#include "store/image_record.hpp"
 #include "store/lease.hpp"
 #include "store/operations.hpp"
 #include "store/roots.hpp"
 #include "store/snapshots.hpp"
+#include "store/tag.hpp"
 #include "store/translations.hpp"
 #include "store/usage.hpp"
 #include "tree/directory.hpp"
@@ -93,6 +96,10 @@ class Needed {
     blobs_.insert(layer.blob);
     return true;
   }
+  void add_image(const Records& records, const ImageRecord& image) {
+    add_chain(records, image.layer);
+    blobs_.insert(image.blobs.begin(), image.blobs.end());
+  }
   bool has_layer(const Digest& id) const { return layers_.contains(id); }
   bool has_tree(const Digest& key) const { return trees_.contains(key); }
   bool has_blob(const Digest& blob) const { return blobs_.contains(blob); }
@@ -107,9 +114,8 @@ struct Unneeded {
   std::vector<Digest> snapshots;          ///< ids of the layers
 };
 
-Unneeded find_unneeded(const StoreCore& core, const Records& records, const Needed& needed) {
+Unneeded find_unneeded(const StoreCore& core, const Needed& needed) {
   Unneeded found;
-  if (!records.unreadable().empty()) return found;
   for (const Digest& key : core.names_in("trees"))
     if (!needed.has_tree(key)) found.trees.push_back(key);
   for (const Digest& blob : core.names_in("blobs"))
@@ -124,32 +130,69 @@ Unneeded find_unneeded(const StoreCore& core, const Records& records, const Need
 /// What is garbage at this moment.
 struct Garbage {
   GcResult& found;
+  std::vector<std::string> names = {};  ///< tags of images that go
   std::vector<std::string> translations = {};
   std::vector<Digest> snapshots = {};
 };
 
+/// Marks what images need, and finds those that go. A name is a root of its own only where it isn't theirs.
+void find_images(const StoreCore& core, const Records& records, std::chrono::seconds min_age, Images images,
+                 Needed& needed, Garbage& garbage) {
+  const std::vector<TagRecord> tags = tag_records(core);
+  std::set<Digest> named, gone;
+  for (const TagRecord& tag : tags)
+    if (tag.image) named.insert(*tag.image);
+  for (const ImageRecord& image : image_records(core, garbage.found.unreadable)) {
+    const bool wanted = images == Images::unused ? needed.has_layer(image.layer) : named.contains(image.digest);
+    if (wanted || is_image_younger(core, image.digest, min_age))
+      needed.add_image(records, image);
+    else
+      gone.insert(image.digest);
+  }
+  if (!garbage.found.unreadable.empty()) gone.clear();
+  garbage.found.images.assign(gone.begin(), gone.end());
+  for (const TagRecord& tag : tags)
+    tag.image&& gone.contains(*tag.image) ? garbage.names.push_back(tag.name) : needed.add_chain(records, tag.layer);
+}
+
 /// The caller holds the store's lock exclusively.
-void find_garbage(const StoreCore& core, const Records& records, std::chrono::seconds min_age, Garbage& garbage) {
+void find_garbage(const StoreCore& core, const Records& records, std::chrono::seconds min_age, Images images,
+                  Garbage& garbage) {
   GcResult& result = garbage.found;
   Needed needed(core);
-  for (const Root& root : roots_of(core)) needed.add_chain(records, root.layer);
+  result.unreadable = records.unreadable();
+  for (const Root& root : users_of(core)) needed.add_chain(records, root.layer);
+  find_images(core, records, min_age, images, needed, garbage);
   for (const auto& [id, layer] : records.layers())
     if (is_younger(core, id, min_age)) needed.add_chain(records, id);
   for (const LeaseState& lease : list_leases(core))
     if (!lease.live) result.leases.push_back(lease.name);
   // What a record that can't be read needs, nobody knows: while there is one, all is needed.
-  if (records.unreadable().empty())
+  if (result.unreadable.empty())
     for (const auto& [id, layer] : records.layers())
       if (!needed.has_layer(id)) result.layers.push_back(id);
   // Those on top go first, so that at no moment one is without its parent.
   std::ranges::stable_sort(result.layers, std::ranges::greater(),
                            [&](const Digest& id) { return records.layers().at(id).diff_ids.size(); });
-  result.unreadable = records.unreadable();
-  Unneeded unneeded = find_unneeded(core, records, needed);
+  Unneeded unneeded;
+  if (result.unreadable.empty()) unneeded = find_unneeded(core, needed);
   result.trees = std::move(unneeded.trees);
   result.blobs = std::move(unneeded.blobs);
   garbage.translations = std::move(unneeded.translations);
   garbage.snapshots = std::move(unneeded.snapshots);
+}
+
+/// Names before what they name: no power cut leaves a name of nothing.
+void take_images(const StoreCore& core, const Draft& draft, const Garbage& all) {
+  for (std::size_t i = 0; i < all.names.size(); ++i) draft.take(tag_path(all.names[i]), "tag." + std::to_string(i));
+  if (!all.names.empty()) sync_tags(core);
+  std::set<std::string> rooms;
+  for (const Digest& image : all.found.images) {
+    draft.take(image_path(image), "image." + image.hex());
+    rooms.insert("images/" + std::string(image.algorithm()));
+  }
+  for (const std::string& room : rooms)
+    core.sync(open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY).get(), room);
 }
 
 std::string tree_in_draft(const Digest& key) { return "tree." + key.hex(); }
@@ -161,6 +204,7 @@ std::string translation_in_draft(std::size_t number) { return "translation." + s
 void take(const StoreCore& core, const Draft& draft, const Garbage& all) {
   const GcResult& garbage = all.found;
   for (const std::string& lease : garbage.leases) take_lease(core, draft, lease);
+  take_images(core, draft, all);
   for (const Digest& id : garbage.layers) draft.take(core.layer_path(id), "layer." + id.hex());
   if (!garbage.layers.empty())  // before trees go: no power cut leaves a record without its tree
     core.sync(open_directory(core.root() / "layers" / std::string(core.hash().name)).get(), "layers");
@@ -189,7 +233,7 @@ void delete_trees(Draft& draft, const Garbage& garbage, const Control& control) 
 
 }  // namespace
 
-GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
+GcResult collect_garbage(const StoreCore& core, const GcOptions& options, Images images) {
   GcResult result;
   Garbage garbage{result};
   result.drafts = options.dry_run ? dead_drafts(core) : sweep_drafts(core);
@@ -200,10 +244,12 @@ GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
   {
     const Lock alone = core.lock(Lock::Kind::exclusive);
     records.read(core, options.control);
-    find_garbage(core, records, options.min_age, garbage);
+    find_garbage(core, records, options.min_age, images, garbage);
     if (draft) take(core, *draft, garbage);
   }
   Usage usage;
+  result.downloads = broken_downloads(core, options.min_age);
+  for (const std::string& name : result.downloads) usage.add(core.root_descriptor(), "downloads/" + name);
   for (const Digest& key : result.trees)
     draft ? usage.add(draft->descriptor(), tree_in_draft(key)) : usage.add(core.root_descriptor(), core.tree_path(key));
   for (const Digest& blob : result.blobs)
@@ -215,6 +261,7 @@ GcResult collect_garbage(const StoreCore& core, const GcOptions& options) {
   result.exclusive_bytes = usage.exclusive_bytes();
   result.shared_bytes = usage.shared_bytes();
   result.files = usage.files();
+  if (draft) std::erase_if(result.downloads, [&](const std::string& name) { return !remove_download(core, name); });
   if (draft) delete_trees(*draft, garbage, options.control);
   return result;
 }
@@ -232,9 +279,13 @@ std::vector<Leftover> leftovers_of(const StoreCore& core) {
   records.read(core, {});
   Needed named(core);
   for (const auto& [id, layer] : records.layers()) named.add(layer);
-  const Unneeded unneeded = find_unneeded(core, records, named);
+  std::vector<Digest> unreadable = records.unreadable();
+  for (const ImageRecord& image : image_records(core, unreadable)) named.add_image(records, image);
+  Unneeded unneeded;
+  if (unreadable.empty()) unneeded = find_unneeded(core, named);
   for (const Digest& key : unneeded.trees) add(Leftover::Kind::tree, key.to_string());
   for (const Digest& blob : unneeded.blobs) add(Leftover::Kind::blob, blob.to_string());
+  for (const std::string& name : broken_downloads(core, std::chrono::seconds(0))) add(Leftover::Kind::download, name);
   return all;
 }
 

@@ -52,4 +52,6 @@ std::optional<Lock> Lock::attempt_byte(int dir, const char* name, std::uint64_t 
   return Lock(std::move(fd));
 }
 
+bool Lock::attempt_on(int fd, const std::string& name, Kind kind) { return take(fd, name.c_str(), kind, false); }
+
 }  // namespace strata::detail

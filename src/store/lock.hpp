@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace strata::detail {
 
@@ -19,6 +20,9 @@ class Lock {
   static std::optional<Lock> attempt(int dir, const char* name, Kind kind);
   /// The same for one byte of the file, exclusively: locks on different bytes don't meet. There need be no such byte.
   static std::optional<Lock> attempt_byte(int dir, const char* name, std::uint64_t byte);
+  /// A lock on an open file, which is held as long as that is open; a second one replaces the first. False: another
+  /// holds it.
+  static bool attempt_on(int fd, const std::string& name, Kind kind);
 
  private:
   explicit Lock(FileDescriptor fd) : fd_(std::move(fd)) {}

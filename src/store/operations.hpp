@@ -26,7 +26,9 @@ std::vector<std::uint64_t> export_layers(const StoreCore& core, std::span<const 
                                          const std::function<std::unique_ptr<ByteSink>(const Layer& layer)>& open,
                                          const Control& control);
 void remove_layer(const StoreCore& core, const Digest& id);
-GcResult collect_garbage(const StoreCore& core, const GcOptions& options);
+/// Which images are garbage, besides those without a name.
+enum class Images { unnamed, unused };
+GcResult collect_garbage(const StoreCore& core, const GcOptions& options, Images images = Images::unnamed);
 std::vector<Leftover> leftovers_of(const StoreCore& core);
 Report unpack_chain(const StoreCore& core, const Digest& id, const boost::filesystem::path& directory,
                     const UnpackOptions& options);

@@ -2,6 +2,7 @@
 
 #include "base/files.hpp"
 #include "store/draft.hpp"
+#include "store/image_record.hpp"
 #include "store/operations.hpp"
 #include "store/restore_record.hpp"
 #include "store/roots.hpp"
@@ -37,6 +38,12 @@ void remove_layer(const StoreCore& core, const Digest& id) {
       tree_shared = tree_shared || (other.id != id && std::ranges::find(other.trees, key) != other.trees.end());
       blob_shared = blob_shared || (other.id != id && other.blob == layer.blob);
     }
+    std::vector<Digest> unreadable;
+    for (const ImageRecord& image : image_records(core, unreadable)) {
+      if (image.layer == id) add_user("image " + image.digest.to_string());
+      blob_shared = blob_shared || std::ranges::find(image.blobs, layer.blob) != image.blobs.end();
+    }
+    for (const Digest& image : unreadable) add_user("image " + image.to_string() + ", whose record can't be read");
     for (const Root& root : roots_of(core))
       if (root.layer == id) add_user(root.what);
     if (!users.empty())

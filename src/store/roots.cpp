@@ -8,7 +8,7 @@
 
 namespace strata::detail {
 
-std::vector<Root> roots_of(const StoreCore& core) {
+std::vector<Root> users_of(const StoreCore& core) {
   std::vector<Root> roots;
   const auto add = [&](std::string what, const Digest& layer) {
     roots.push_back(Root{.what = std::move(what), .layer = layer});
@@ -17,9 +17,14 @@ std::vector<Root> roots_of(const StoreCore& core) {
   for (const LeaseState& lease : list_leases(core))
     if (lease.live)
       for (const Digest& layer : lease.layers) add("lease " + quoted(lease.name), layer);
-  for (const Tag& tag : list_tags(core)) add("tag " + quoted(tag.name), tag.layer);
   for (const DraftNeeds& needs : needs_of_drafts(core))
     for (const Digest& layer : needs.layers) add("a running import, commit or repair", layer);
+  return roots;
+}
+
+std::vector<Root> roots_of(const StoreCore& core) {
+  std::vector<Root> roots = users_of(core);
+  for (const Tag& tag : list_tags(core)) roots.push_back({.what = "tag " + quoted(tag.name), .layer = tag.layer});
   return roots;
 }
 

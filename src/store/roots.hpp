@@ -18,5 +18,7 @@ struct Root {
 /// Those of this moment. With the store's lock held exclusively, none is added meanwhile. Throws errc::damaged where
 /// one can't be read: it may be about any layer.
 std::vector<Root> roots_of(const StoreCore& core);
+/// The same but tags: what uses layers, and doesn't only name them.
+std::vector<Root> users_of(const StoreCore& core);
 
 }  // namespace strata::detail

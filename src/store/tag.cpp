@@ -38,24 +38,29 @@ namespace strata::detail {
 
 namespace {
 
-std::string path_of(std::string_view name) {
-  std::string path = "tags/";
-  for (const char c : name) c == '/' ? path += slash : path += c;
-  return path;
-}
+constexpr std::string_view image_line = "image ";
 
 FileDescriptor tags_directory(const StoreCore& core) {
   return try_open_beneath(core.root_descriptor(), "tags", O_RDONLY | O_DIRECTORY);
 }
 
-void sync_tags(const StoreCore& core) { core.sync(tags_directory(core).get(), "tags"); }
-
 }  // namespace
 
-void place_tag(const StoreCore& core, const Draft& draft, std::string_view name, const Digest& layer) {
+std::string tag_path(std::string_view name) {
+  std::string path = "tags/";
+  for (const char c : name) c == '/' ? path += slash : path += c;
+  return path;
+}
+
+void sync_tags(const StoreCore& core) { core.sync(tags_directory(core).get(), "tags"); }
+
+void place_tag(const StoreCore& core, const Draft& draft, std::string_view name, const Digest& layer,
+               const std::optional<Digest>& image) {
   make_directory(core.root_descriptor(), "tags");  // stores of earlier versions have none
-  core.write_record(draft.descriptor(), "tag", layer.to_string() + "\n");
-  draft.replace("tag", path_of(name));
+  std::string text = layer.to_string() + "\n";
+  if (image) text.append(image_line).append(image->to_string()) += '\n';
+  core.write_record(draft.descriptor(), "tag", text);
+  draft.replace("tag", tag_path(name));
   sync_tags(core);
 }
 
@@ -69,24 +74,40 @@ void set_tag(const StoreCore& core, std::string_view name, const Digest& layer) 
 
 void remove_tag(const StoreCore& core, std::string_view name) {
   check_tag_name(name);
-  if (sys::unlinkat(core.root_descriptor(), path_of(name).c_str(), 0) != 0) {
+  if (sys::unlinkat(core.root_descriptor(), tag_path(name).c_str(), 0) != 0) {
     if (errno == ENOENT) throw_error(errc::not_found, "remove the tag", quoted(name), "there is none");
     throw_errno(errno, "remove the tag", quoted(name));
   }
   sync_tags(core);
 }
 
-std::optional<Digest> find_tag(const StoreCore& core, std::string_view name) {
+std::optional<TagRecord> find_tag_record(const StoreCore& core, std::string_view name) {
   check_tag_name(name);
-  auto text = read_small_file(core.root_descriptor(), path_of(name));
+  const auto text = read_small_file(core.root_descriptor(), tag_path(name));
   if (!text) return std::nullopt;
-  if (text->ends_with('\n')) text->pop_back();
-  if (auto id = Digest::try_parse(*text)) return id;
-  throw_error(errc::damaged, "read the tag", quoted(name), "it holds no id", "set it again, or remove it");
+  const auto damaged = [&](const char* what) {
+    throw_error(errc::damaged, "read the tag", quoted(name), what, "set it again, or remove it");
+  };
+  const std::size_t end = text->find('\n');
+  auto layer = Digest::try_parse(std::string_view(*text).substr(0, end));
+  if (!layer) damaged("it holds no id");
+  TagRecord tag{.name = std::string(name), .layer = *std::move(layer), .image = {}};
+  std::string_view rest = end == std::string::npos ? std::string_view() : std::string_view(*text).substr(end + 1);
+  if (rest.starts_with(image_line)) {
+    rest.remove_prefix(image_line.size());
+    tag.image = Digest::try_parse(rest.substr(0, rest.find('\n')));
+    if (!tag.image) damaged("it names no image");
+  }
+  return tag;
 }
 
-std::vector<Tag> list_tags(const StoreCore& core) {
-  std::vector<Tag> tags;
+std::optional<Digest> find_tag(const StoreCore& core, std::string_view name) {
+  auto tag = find_tag_record(core, name);
+  return tag ? std::optional(std::move(tag->layer)) : std::nullopt;
+}
+
+std::vector<TagRecord> tag_records(const StoreCore& core) {
+  std::vector<TagRecord> tags;
   const FileDescriptor dir = tags_directory(core);
   if (!dir) return tags;
   for (const DirectoryEntry& entry : list_directory(dir.get(), "tags")) {
@@ -97,9 +118,15 @@ std::vector<Tag> list_tags(const StoreCore& core) {
       left.remove_prefix(is_slash ? slash.size() : 1);
     }
     if (!is_tag_name(name)) continue;
-    if (auto layer = find_tag(core, name)) tags.push_back({std::move(name), *std::move(layer)});
+    if (auto tag = find_tag_record(core, name)) tags.push_back(*std::move(tag));
   }
-  std::ranges::sort(tags, {}, &Tag::name);
+  std::ranges::sort(tags, {}, &TagRecord::name);
+  return tags;
+}
+
+std::vector<Tag> list_tags(const StoreCore& core) {
+  std::vector<Tag> tags;
+  for (TagRecord& tag : tag_records(core)) tags.push_back({std::move(tag.name), std::move(tag.layer)});
   return tags;
 }
 
