@@ -20,14 +20,17 @@
 #include <strata/image_store.hpp>
 #include <strata/layer_source.hpp>
 #include <strata/layer_store.hpp>
+#include <strata/lease.hpp>
 #include <strata/mounter.hpp>
 #include <strata/transport/names.hpp>
 
 #include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -105,7 +108,7 @@ struct MounterPolicy {
   std::function<void(std::string_view)> unmount;
   std::function<void(std::string_view)> remove;
 };
-/// A cache policy without its type.
+/// A cache policy without its type; empty: it keeps everything.
 using EvictPolicy = std::function<std::vector<Digest>(std::span<const CachedImage>, std::uint64_t, std::uint64_t)>;
 }  // namespace detail
 
@@ -147,6 +150,10 @@ class STRATA_API LayerManagerBase {
   LayerStoreBase& store_;
 
  private:
+  Image pull_leased(AnySource& source, const std::string& name, const PullOptions& options, const Lease& lease);
+  Image pull_named(std::string_view name, const PullOptions& options,
+                   const std::function<AnySource(std::string_view)>& open, const Lease& lease);
+
   detail::MounterPolicy mounter_;
   detail::EvictPolicy cache_;
 };
@@ -158,8 +165,7 @@ class LayerManager : public LayerManagerBase {
   explicit LayerManager(Store& store) : LayerManager(store, Mounter(store)) {}
   template <CachePolicy Cache = KeepAll>
   LayerManager(Store& store, Mounter mounter, Sources sources = {}, Cache cache = {})
-      : LayerManagerBase(store, policy_of(std::make_shared<Mounter>(std::move(mounter))),
-                         [cache](auto images, auto bytes, auto wanted) { return cache.evict(images, bytes, wanted); }),
+      : LayerManagerBase(store, policy_of(std::make_shared<Mounter>(std::move(mounter))), policy_of(std::move(cache))),
         sources_(std::move(sources)) {}
 
   using LayerManagerBase::pull;
@@ -178,12 +184,20 @@ class LayerManager : public LayerManagerBase {
   }
 
  private:
-  static detail::MounterPolicy policy_of(std::shared_ptr<Mounter> mounter) {
+  static detail::MounterPolicy policy_of(const std::shared_ptr<Mounter>& mounter) {
     return {[mounter](const Digest& layer, std::string_view name, const MountOptions& options) {
               return mounter->mount(layer, name, options);
             },
             [mounter](std::string_view name) { mounter->unmount(name); },
             [mounter](std::string_view name) { mounter->remove(name); }};
+  }
+  /// None, where there is nothing to measure.
+  template <class Cache>
+  static detail::EvictPolicy policy_of(Cache cache) {
+    if constexpr (std::same_as<Cache, KeepAll>)
+      return {};
+    else
+      return [cache](auto images, auto bytes, auto wanted) { return cache.evict(images, bytes, wanted); };
   }
   std::function<AnySource(std::string_view)> opener() const {
     return [this](std::string_view name) {

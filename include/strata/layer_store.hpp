@@ -33,6 +33,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,9 @@ struct ImportOptions {
   /// Keep the stream's bytes too, as they come, in blobs/ALGORITHM/HEX (docs/format.md): a repair can take contents
   /// from them. They go with the last layer whose `blob` they are.
   bool keep_blob = false;
+  /// A layer that is stored already, as the digests above say, is taken as it is, with its blob if that is to be kept:
+  /// the source isn't read. False: it is read, and checked.
+  bool take_stored = false;
   Budget budget = {};  ///< what the layer may use; errc::limit_exceeded where that is not enough
   Control control = {};
 };
@@ -77,6 +81,9 @@ struct ImportOptions {
 struct LayerInput {
   ByteSource& source;
   ImportOptions options = {};  ///< `parent` counts for the first layer only
+  /// Is requested once the source is to be read no further, so that one which waits can give up: with the control's own
+  /// token, or where a layer below fails.
+  std::stop_source stop{std::nostopstate};
 };
 
 /// A layer that is now stored, and what came up on the way. That it is stored doesn't say that this call stored it.

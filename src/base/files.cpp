@@ -113,4 +113,19 @@ std::string now_rfc3339() {
   return rfc3339(now);
 }
 
+bool is_rfc3339(std::string_view text) {
+  static constexpr std::string_view pattern = "dddd-dd-ddTdd:dd:dd";
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (text.size() <= pattern.size()) return false;
+  for (std::size_t i = 0; i < pattern.size(); ++i)
+    if (pattern[i] == 'd' ? !is_digit(text[i]) : text[i] != pattern[i]) return false;
+  std::string_view rest = text.substr(pattern.size());
+  if (rest.starts_with('.')) {
+    rest.remove_prefix(1);
+    if (rest.empty() || !is_digit(rest.front())) return false;
+    while (!rest.empty() && is_digit(rest.front())) rest.remove_prefix(1);
+  }
+  return rest == "Z" || (rest.size() == 6 && (rest[0] == '+' || rest[0] == '-') && rest[3] == ':');
+}
+
 }  // namespace strata::detail

@@ -36,4 +36,8 @@ std::string rfc3339(std::time_t time);
 /// The present, or SOURCE_DATE_EPOCH where the environment has it.
 std::string now_rfc3339();
 
+/// Whether a text is such a time as outsiders may write it, with a fraction or an offset, as far as digits and
+/// separators go (section 5.6).
+bool is_rfc3339(std::string_view text);
+
 }  // namespace strata::detail

@@ -9,7 +9,6 @@
 #include "tree/directory.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <condition_variable>
 #include <exception>
 #include <iterator>
@@ -24,20 +23,8 @@ namespace strata::detail {
 
 namespace {
 
-/// RFC 3339, section 5.6, as far as digits and separators go.
 void check_time(const std::string& text) {
-  static constexpr std::string_view pattern = "dddd-dd-ddTdd:dd:dd";
-  bool good = text.size() > pattern.size();
-  for (std::size_t i = 0; good && i < pattern.size(); ++i)
-    good = pattern[i] == 'd' ? std::isdigit(static_cast<unsigned char>(text[i])) != 0 : text[i] == pattern[i];
-  std::string_view rest = good ? std::string_view(text).substr(pattern.size()) : "";
-  if (rest.starts_with('.')) {
-    rest.remove_prefix(1);
-    good = good && !rest.empty() && std::isdigit(static_cast<unsigned char>(rest.front())) != 0;
-    while (!rest.empty() && std::isdigit(static_cast<unsigned char>(rest.front())) != 0) rest.remove_prefix(1);
-  }
-  const bool offset = rest.size() == 6 && (rest[0] == '+' || rest[0] == '-') && rest[3] == ':';
-  if (!good || !(rest == "Z" || offset))
+  if (!is_rfc3339(text))
     throw_error(errc::bad_argument, "use as the time of creation", quoted(text),
                 "it isn't like 2024-01-31T12:00:00Z (RFC 3339)");
 }
@@ -202,6 +189,7 @@ class ChainImport {
       is_large_.push_back(!size || *size > LayerStream::small_layer);
       if (known) below = expected_id(below, layer.options);
       known = known && below;
+      if (layer.stop.stop_possible()) stops_[expected_ids_.size()] = layer.stop;
       expected_ids_.push_back(known ? below : std::nullopt);
     }
   }
@@ -273,8 +261,9 @@ class ChainImport {
     const std::stop_token stop = options.control.stop;
     auto one = std::make_unique<Import>(core_, layers_[i].source, std::move(options), &spare_);
     std::optional<Flight> flight = board(i, stop);
-    std::optional<Layer> stored =
-        flight && flight->waited() ? stored_by_another(core_, layers_[i].options, expected_ids_[i]) : std::nullopt;
+    std::optional<Layer> stored = flight && (flight->waited() || layers_[i].options.take_stored)
+                                      ? stored_by_another(core_, layers_[i].options, expected_ids_[i])
+                                      : std::nullopt;
     one->hold(std::move(flight));
     if (stored) one->take_over(*std::move(stored));
     read(i, *one, umask_is_zero);
@@ -364,7 +353,7 @@ ImportedLayer import_layer(const StoreCore& core, ByteSource& source, const Impo
   bool waited = false;
   if (const auto layer = flight_of(options)) {
     std::optional<Flight> flight(std::in_place, core, *layer, options.control.stop);
-    waited = flight->waited();
+    waited = flight->waited() || options.take_stored;
     one.hold(std::move(flight));
   }
   if (auto stored = waited ? stored_by_another(core, options, expected_id(options.parent, options)) : std::nullopt)

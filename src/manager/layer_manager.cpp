@@ -1,0 +1,137 @@
+#include <strata/layer_manager.hpp>
+
+#include <strata/error.hpp>
+
+#include "manager/cache_usage.hpp"
+#include "manager/pull.hpp"
+#include "store/operations.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace strata {
+
+namespace {
+
+/// What an image that is pulled by this name is called in the store; empty: nothing.
+std::string name_in_store(std::string_view name, const PullOptions& options) {
+  if (!options.name.empty()) return options.name;
+  try {
+    const ImageName parsed = ImageName::parse(name);
+    if (parsed.transport == ImageName::Transport::docker) return ImageReference::parse(parsed.image).to_string();
+    // What an archive of docker's calls it, is a reference too.
+    if (parsed.transport == ImageName::Transport::docker_archive && !parsed.image.starts_with('@'))
+      return parsed.image.empty() ? "" : ImageReference::parse(parsed.image).to_string();
+    return is_tag_name(parsed.image) ? parsed.image : "";
+  } catch (const Error& error) {
+    if (error.code() != errc::bad_argument) throw;  // a name that only the host's own sources understand
+    return is_tag_name(name) ? std::string(name) : "";
+  }
+}
+
+}  // namespace
+
+LayerManagerBase::LayerManagerBase(LayerStoreBase& store, detail::MounterPolicy mounter, detail::EvictPolicy cache)
+    : store_(store), mounter_(std::move(mounter)), cache_(std::move(cache)) {}
+
+ImageStore LayerManagerBase::images() const { return ImageStore(store_); }
+
+Image LayerManagerBase::pull(AnySource source, const std::string& name, const PullOptions& options) {
+  return pull_leased(source, name, options, store_.lease());
+}
+
+Image LayerManagerBase::pull_leased(AnySource& source, const std::string& name, const PullOptions& options,
+                                    const Lease& lease) {
+  Image image =
+      detail::pull_image(store_, source, name, options, lease, [this](std::uint64_t wanted) { (void)trim(wanted); });
+  (void)trim();
+  return image;
+}
+
+Image LayerManagerBase::pull_by(std::string_view name, const PullOptions& options,
+                                const std::function<AnySource(std::string_view)>& open) {
+  return pull_named(name, options, open, store_.lease());
+}
+
+Image LayerManagerBase::pull_named(std::string_view name, const PullOptions& options,
+                                   const std::function<AnySource(std::string_view)>& open, const Lease& lease) {
+  const std::string stored = name_in_store(name, options);
+  if (options.when != PullOptions::When::always) {
+    auto there = images().find(stored.empty() ? name : std::string_view(stored));
+    if (there) {
+      lease.add(there->layer);
+      images().touch(there->digest);
+      return *std::move(there);
+    }
+    if (options.when == PullOptions::When::never)
+      throw_error(errc::not_found, "find the image", quoted(name), "it isn't in the store, and isn't to be pulled");
+  }
+  AnySource source = open(name);
+  return pull_leased(source, stored, options, lease);
+}
+
+MountedRoot LayerManagerBase::prepare_by(std::string_view what, std::string_view container,
+                                         const PrepareOptions& options,
+                                         const std::function<AnySource(std::string_view)>& open) {
+  const Lease lease = store_.lease();
+  if (options.pull.when != PullOptions::When::always) {
+    if (const auto image = images().find(what)) {
+      lease.add(image->layer);
+      images().touch(image->digest);
+      return mounter_.mount(image->layer, container, options.mount);
+    }
+    try {
+      const Digest layer = store_.resolve(what);
+      lease.add(layer);
+      return mounter_.mount(layer, container, options.mount);
+    } catch (const Error& error) {
+      // What names no layer is the name of an image.
+      if (error.code() != errc::not_found && error.code() != errc::bad_argument) throw;
+      if (store_.find_container(container)) throw;
+    }
+  }
+  const Image image = pull_named(what, options.pull, open, lease);
+  return mounter_.mount(image.layer, container, options.mount);
+}
+
+PruneResult LayerManagerBase::prune(const PruneOptions& options) {
+  PruneResult result;
+  const std::vector<Image> before = images().list();
+  result.rest = detail::collect_garbage(
+      *store_.core(), {.dry_run = options.dry_run, .min_age = options.min_age, .control = options.control},
+      options.all ? detail::Images::unused : detail::Images::unnamed);
+  for (const Image& image : before)
+    if (std::ranges::find(result.rest.images, image.digest) != result.rest.images.end()) result.images.push_back(image);
+  return result;
+}
+
+std::vector<Digest> LayerManagerBase::trim(std::uint64_t wanted) {
+  std::vector<Digest> removed;
+  if (!cache_) return removed;
+  std::set<Digest> refused;
+  for (bool swept = false;;) {
+    const detail::CacheState state = detail::measure_cache(*store_.core());
+    for (const CachedImage& image : state.images)
+      if (image.needed) refused.insert(image.image);
+    std::vector<Digest> chosen = cache_(state.images, state.bytes, wanted);
+    std::erase_if(chosen, [&](const Digest& image) { return refused.contains(image); });
+    if (chosen.empty()) return removed;
+    // What nothing needs at all goes before any image.
+    if (!std::exchange(swept, true)) {
+      (void)store_.gc();
+      continue;
+    }
+    for (const Digest& image : chosen) {
+      try {
+        (void)images().remove(image);
+        removed.push_back(image);
+      } catch (const Error& error) {
+        if (error.code() != errc::in_use && error.code() != errc::not_found) throw;
+        refused.insert(image);
+      }
+    }
+  }
+}
+
+}  // namespace strata
