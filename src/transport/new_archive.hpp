@@ -4,7 +4,7 @@
 #include <strata/byte_stream.hpp>
 #include <strata/file_descriptor.hpp>
 
-#include "transport/new_file.hpp"
+#include "transport/unfinished_file.hpp"
 
 #include <boost/filesystem/path.hpp>
 
@@ -38,7 +38,7 @@ class NewArchive {
   std::string shown_;
   std::string name_;  ///< in the directory
   FileDescriptor directory_;
-  std::optional<NewFile> file_;
+  std::optional<UnfinishedFile> file_;
   std::uint64_t end_ = 0;  ///< of the members so far
 };
 

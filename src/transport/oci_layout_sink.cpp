@@ -5,8 +5,8 @@
 #include "transport/checked_source.hpp"
 #include "transport/file_range.hpp"
 #include "transport/layout_index.hpp"
-#include "transport/new_file.hpp"
 #include "transport/sys_flock.hpp"
+#include "transport/unfinished_file.hpp"
 #include "tree/directory.hpp"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace strata {
 namespace {
 
 using detail::DirectoryFiles;
-using detail::NewFile;
+using detail::UnfinishedFile;
 
 /// Makes a directory as programs do, by the umask; one that is there is fine.
 void make_directory(int dir, const std::string& path) {
@@ -62,8 +62,8 @@ struct OciLayoutSink::Impl {
       detail::check_layout_version(*version, shown);
     } else {
       const auto there = detail::list_directory(lock.get(), shown);
-      const auto foreign =
-          std::ranges::find_if(there, [](const auto& entry) { return !entry.name.starts_with(NewFile::prefix); });
+      const auto foreign = std::ranges::find_if(
+          there, [](const auto& entry) { return !entry.name.starts_with(UnfinishedFile::prefix); });
       if (foreign != there.end())
         throw_error(errc::refused, "make a layout of", shown,
                     "it is none, and not empty: it has " + quoted(foreign->name), "name a new or an empty directory");
@@ -81,7 +81,7 @@ struct OciLayoutSink::Impl {
   }
 
   void write(const std::string& name, std::string_view text) const {
-    NewFile file(dir(), quoted(name) + " of " + shown);
+    UnfinishedFile file(dir(), quoted(name) + " of " + shown);
     file.write(std::as_bytes(std::span(text.data(), text.size())));
     file.publish(dir(), name);
     detail::sync_directory(dir(), shown);
@@ -93,7 +93,7 @@ struct OciLayoutSink::Impl {
   }
 
   void put(const Descriptor& blob, ByteSource& source, const Control& control) const {
-    NewFile file(dir(), blob.digest.to_string() + " of " + shown);
+    UnfinishedFile file(dir(), blob.digest.to_string() + " of " + shown);
     detail::CheckedSource checked(source, blob, control);
     copy(checked, file);
     const std::string algorithm(blob.digest.algorithm());

@@ -12,16 +12,17 @@
 
 namespace strata::detail {
 
-/// Written under a name of its own (NewFile::prefix and random digits), which goes with it unless it is published.
-class NewFile final : public ByteSink {
+/// Written under a name of its own (UnfinishedFile::prefix and random digits), which goes with it unless it is
+/// published.
+class UnfinishedFile final : public ByteSink {
  public:
   static constexpr std::string_view prefix = ".strata-";
 
   /// Mode 0666 less the umask. `dir` outlives it; `shown` is what messages call it.
-  NewFile(int dir, std::string shown);
-  ~NewFile() override;
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
+  UnfinishedFile(int dir, std::string shown);
+  ~UnfinishedFile() override;
+  UnfinishedFile(const UnfinishedFile&) = delete;
+  UnfinishedFile& operator=(const UnfinishedFile&) = delete;
 
   void write(std::span<const std::byte> bytes) override;
   /// Bytes at a place before its end, which the end is not moved by.
