@@ -2,7 +2,7 @@
 """A registry behind a network that breaks, lies and spies: the result is right, or one clear error; no secret is told to
 anyone else, or in a message; memory is bounded; what has come isn't sent again.
 
-  bad_network.py REGISTRY_CLIENT [CASE...]
+  bad_network.py REGISTRY_CLIENT HANGING_RESOLVER [CASE...]
 
 Needs docker-registry and openssl.
 """
@@ -19,7 +19,8 @@ import time
 from registries import (MANIFEST, Client, Registry, Server, certificate, digest, document, make_image, run_cases, same_files, scratch,
                         skip_without)
 
-PROGRAM = sys.argv[1]
+PROGRAM, RESOLVER = sys.argv[1:3]
+SANITIZED = any(name in open(PROGRAM, "rb").read() for name in (b"__asan_init", b"__tsan_init"))
 USER, PASSWORD, SIGNATURE, TOKEN = "someone", "correct-horse-battery", "signature-of-a-url", "token-that-was-given"
 SECRETS = [PASSWORD, f"{USER}:{PASSWORD}", SIGNATURE, TOKEN]
 SIZES = [200000, 3 << 20]
@@ -145,7 +146,7 @@ class Scene:
         self.pulls += 1
         back = self.folder / f"back{self.pulls}"
         done = self.client("pull", f"{self.network.name}/a:1", back, options=[*(only or HASTY), *options], expect=expect)
-        assert done.peak < self.most_memory, f"{done.peak} KiB, where {self.most_memory} are allowed"
+        assert SANITIZED or done.peak < self.most_memory, f"{done.peak} KiB, where {self.most_memory} are allowed"
         if expect == 0:
             assert same_files(self.folder / "made", back), "other bytes"
         else:
@@ -662,6 +663,9 @@ def cancelled():
             stopped("shaking hands", scene.client("pull", f"{name}/a:1", folder / "no", options=slow[2:], expect=3))
             for other in others:
                 other.close()
+        if not SANITIZED:  # their own libraries want to be the first
+            resolving = Client(PROGRAM, environment={"LD_PRELOAD": RESOLVER})
+            stopped("resolving", resolving("pull", "hangs.test:5000/a:1", folder / "no", options=slow, expect=3))
         scene.network.rule = always(silent, lambda handler: handler.command in ("PUT", "PATCH"))
         stopped("sending", scene.client("push", folder / "made", f"{scene.network.name}/b:1", options=slow, expect=3))
         assert all(ms < 100 for ms in late.values()), late
@@ -671,4 +675,4 @@ if __name__ == "__main__":
     skip_without("docker-registry", "openssl")
     sys.exit(run_cases([cuts, resume_of_one, stalls, slow_drip, wrong_lengths, wrong_bytes, statuses, redirects, redirect_in_the_clear,
                         endless_answers, wrong_documents, garbage, ranges, echoes, challenges, pages, uploads, uploads_elsewhere,
-                        cancelled], sys.argv[2:]))
+                        cancelled], sys.argv[3:]))

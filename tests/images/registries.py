@@ -138,10 +138,11 @@ class TokenServer(Server):
     """Signs tokens as docker-registry wants them. `users` have passwords; `refresh` is the one refresh token. Everybody may
     pull, and push who has logged in. Its requests are in `asked`."""
 
-    def __init__(self, folder, users, refresh, lifetime=300, tls=None, issuer="test"):
+    def __init__(self, folder, users, refresh, lifetime=300, tls=None, issuer="test", delay=0):
         self.signer = certificate(folder, "token-signer")
         self.asked = []
         self.lifetime = lifetime
+        self.age = 0  # seconds that a token has when it is given
         owner = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -152,13 +153,14 @@ class TokenServer(Server):
 
             def answer(self, fields, user):
                 owner.asked.append((self.command, fields, user))
+                time.sleep(delay)
                 scopes = [scope for value in fields.get("scope", []) for scope in value.split()]
                 access = []
                 for scope in scopes:
                     kind, name, actions = scope.split(":")
                     allowed = [a for a in actions.split(",") if a == "pull" or user]
                     access.append({"type": kind, "name": name, "actions": allowed})
-                now = int(time.time())
+                now = int(time.time()) - owner.age
                 token = owner.sign({"iss": issuer, "sub": user or "", "aud": fields["service"][0], "exp": now + owner.lifetime,
                                     "nbf": now - 5, "iat": now, "jti": unpadded(os.urandom(8)), "access": access})
                 self.send(200, {"token": token, "expires_in": owner.lifetime})

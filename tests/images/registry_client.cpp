@@ -1,6 +1,7 @@
 // A registry's client for scripts, over RegistrySource and RegistrySink alone.
 //
 //   registry_client [OPTION VALUE]... pull REFERENCE FOLDER     into a folder of blobs, by digest, and a file `top`
+//   registry_client [OPTION VALUE]... race REFERENCE THREADS    each thread reads every blob
 //   registry_client [OPTION VALUE]... push FOLDER REFERENCE
 //   registry_client [OPTION VALUE]... tags REFERENCE
 //   registry_client [OPTION VALUE]... referrers REFERENCE DIGEST
@@ -18,6 +19,7 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -123,6 +125,23 @@ void pull_image(RegistrySource& source, const Document& document, const path& fo
   for (const Descriptor& layer : manifest.layers) pull_blob(source, layer, folder, task);
 }
 
+void race(RegistrySource& source, int count, const Task& task) {
+  const ImageManifest manifest = ImageManifest::parse(source.top(task.stop.get_token()));
+  std::atomic<int> right = 0;
+  std::vector<std::jthread> threads;
+  for (int number = 0; number < count; ++number)
+    threads.emplace_back([&] {
+      for (const Descriptor& layer : manifest.layers) {
+        const auto bytes = source.open(layer, 0, task.stop.get_token());
+        MemorySink sink;
+        copy(*bytes, sink);
+        right += digest_of<Sha256>(std::string_view(sink.text())) == layer.digest ? 1 : 0;
+      }
+    });
+  threads.clear();
+  std::printf("right %d\n", right.load());
+}
+
 void push_image(RegistrySink& sink, const Document& document, const path& folder, const Task& task, bool is_top) {
   const std::stop_token stop = task.stop.get_token();
   const auto push_blob = [&](const Descriptor& blob) {
@@ -153,6 +172,9 @@ void run(const std::vector<std::string>& words, Task& task) {
     pull_image(source, top, folder, task);
     write_file(folder / "top", top.media_type + "\n" + top.bytes);
     std::printf("top %s\n", top.digest.to_string().c_str());
+  } else if (command == "race") {
+    RegistrySource source(ImageReference::parse(words.at(1)), task.options);
+    race(source, std::stoi(words.at(2)), task);
   } else if (command == "push") {
     RegistrySink sink(ImageReference::parse(words.at(2)), task.options, task.push);
     const std::string top = file_text(path(words.at(1)) / "top");

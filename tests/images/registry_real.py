@@ -248,6 +248,23 @@ def tokens():
             assert "sent" not in done.stdout, done.stdout
 
 
+def token_of_many():
+    """Ten threads at once need one token, whose server is slow; a token that has ended is one that is asked for again."""
+    with scratch() as folder:
+        make_image(folder / "a", SIZES)
+        client = Client(PROGRAM, SECRETS, {"HOME": str(folder)})
+        with TokenServer(folder, {USER: PASSWORD}, REFRESH, delay=0.5) as server, Registry(folder, auth=server.auth) as registry:
+            name = f"{registry.name}/a:1"
+            client("push", folder / "a", name, options=["--plain", "yes", "--user", f"{USER}:{PASSWORD}"])
+            server.asked.clear()
+            done = client("race", name, 10, options=["--plain", "yes"])
+            assert f"right {10 * len(SIZES)}" in done.stdout, done.stdout
+            assert len(server.asked) == 1, server.asked
+            server.age = 1000  # each token is refused by the registry at once
+            refused = client("pull", name, folder / "back", options=["--plain", "yes"], expect=1)
+            assert "refused" in refused.stderr and len(server.asked) == 3, server.asked
+
+
 def tokens_in_the_clear():
     """An encrypted registry whose token server isn't is refused before it is told anything."""
     with scratch() as folder:
@@ -293,5 +310,5 @@ def hub_credentials():
 
 if __name__ == "__main__":
     skip_without("docker-registry", "openssl")
-    sys.exit(run_cases([plain, many_tags, mounted, chunked, referrers, schema1, tls, basic, tokens, tokens_in_the_clear, mirrors,
+    sys.exit(run_cases([plain, many_tags, mounted, chunked, referrers, schema1, tls, basic, tokens, token_of_many, tokens_in_the_clear, mirrors,
                         hub_credentials], sys.argv[2:]))

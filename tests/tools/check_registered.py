@@ -54,6 +54,11 @@ for path in sorted((source / "tests" / "fuzz" / "corpus").iterdir()):
 for path in sorted((source / "tests" / "interop").iterdir()):
     if path.suffix in (".sh", ".py") and options["examples"]:
         expect(str(path) in arguments, path, "tests/interop/meson.build")
+for path in sorted((source / "tests" / "images").iterdir()):
+    if path.suffix == ".cpp":
+        expect(str(path) in compiled, path, "tests/images/meson.build")
+    elif path.suffix == ".sh" or (path.suffix == ".py" and path.read_text().startswith("#!")):
+        expect(str(path) in arguments, path, "tests/images/meson.build")
 hostile = source / "tests" / "hostile"
 runner = hostile / "run.py"
 if options["examples"]:
