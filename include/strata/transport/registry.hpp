@@ -67,11 +67,13 @@ class Registry;
 
 /// An image in a registry. Transfers that break are continued by Range where the registry can, and where it can't begun
 /// anew and read over as far as they had come; the digest is checked by whoever reads. A secret is in no message, and
-/// is sent to no other host than that it is for.
+/// is sent to no other host than that it is for (docs/registries.md).
 ///
-/// Errors: errc::not_found (404; also where a registry hides by 401 what isn't there); errc::refused (401 or 403 after
-/// all that is known was tried; says by what credentials); errc::digest_mismatch; errc::bad_archive (an answer that
-/// breaks the specification); errc::limit_exceeded; others carry the errno of the network.
+/// Errors: errc::not_found (404); errc::refused (401, with which registries also hide what isn't there, and 403, after
+/// all that is known was tried: says by what credentials; other 4xx); errc::digest_mismatch; errc::bad_archive (an
+/// answer that breaks the specification, an auth file that is none); errc::unsupported (schema 1);
+/// errc::limit_exceeded; others carry the errno of the network: ECONNREFUSED, ECONNRESET, ETIMEDOUT, EHOSTUNREACH (a
+/// name that doesn't resolve), EPROTO (TLS), EAGAIN (429), EREMOTEIO (5xx).
 class STRATA_API RegistrySource {
  public:
   static constexpr bool local = false;
@@ -119,9 +121,9 @@ class STRATA_API RegistrySink {
   std::string name() const;
   /// Of a blob also true where it could be mounted from one of `mount_from`.
   bool has(const Descriptor& descriptor, const std::stop_token& stop);
-  /// An upload that breaks is continued from where the registry says that it is, if `source` was read no further than
-  /// the part that is sent again (a chunk, of at most 16 MiB where `chunk` is 0); else the error is that of the
-  /// network.
+  /// An upload that breaks is continued from where the registry says that it is, or begun anew, if `source` needn't be
+  /// read again for it: of what was read, the last 16 MiB are kept. Else the error is that of the network. The registry
+  /// is never given all bytes of what isn't the blob.
   void put(const Descriptor& blob, ByteSource& source, const Control& control);
   void put(const Document& document, const std::stop_token& stop);
   void finish(const Document& top, const std::stop_token& stop);
@@ -134,7 +136,7 @@ class STRATA_API RegistrySink {
 static_assert(LayerSource<RegistrySource> && LayerSink<RegistrySink>);
 
 /// Credentials that the files (see RegistryOptions::auth_file) have for a repository ("docker.io/library/debian").
-/// Empty: none. Throws Error for a file that can't be read, and for a helper that fails.
+/// Empty: none. Throws Error for a file that can't be read, and for a helper that fails, or isn't done in a minute.
 STRATA_API Credentials find_credentials(const std::string& repository, const boost::filesystem::path& auth_file = {});
 
 }  // namespace strata
