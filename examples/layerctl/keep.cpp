@@ -5,7 +5,6 @@
 #include "text.hpp"
 
 #include <charconv>
-#include <chrono>
 #include <iostream>
 
 namespace layerctl {
@@ -13,24 +12,6 @@ namespace layerctl {
 namespace {
 
 using std::chrono::seconds;
-
-/// "90", "90s", "15m", "1h", "7d"
-seconds parse_duration(const std::string& text) {
-  long long number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
-  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
-  const long long factor = unit.empty() || unit == "s" ? 1
-                           : unit == "m"               ? 60
-                           : unit == "h"               ? 3600
-                           : unit == "d"               ? 86400
-                                                       : 0;
-  constexpr long long longest = 1'000'000'000'000;
-  if (error != std::errc() || factor == 0 || number < 0 || number > longest / factor)
-    strata::throw_error(strata::errc::bad_argument, "use", strata::quoted(text), "it is no time",
-                        "write 90s, 15m, 1h or 7d");
-  return seconds(number * factor);
-}
 
 struct GcArguments {
   bool dry_run = false;
@@ -44,35 +25,14 @@ int gc(const Session& session, const GcArguments& arguments) {
     options.control = control;
     return store.gc(options);
   });
-  const auto texts = [](const std::vector<strata::Digest>& digests) {
-    Json array = Json::array();
-    for (const strata::Digest& digest : digests) array.push_back(digest.to_string());
-    return array;
-  };
   if (session.json) {
-    print(Json{{"dry_run", arguments.dry_run},
-               {"layers", texts(result.layers)},
-               {"trees", texts(result.trees)},
-               {"blobs", texts(result.blobs)},
-               {"leases", result.leases},
-               {"drafts", result.drafts},
-               {"unreadable", texts(result.unreadable)},
-               {"exclusive_bytes", result.exclusive_bytes},
-               {"shared_bytes", result.shared_bytes},
-               {"files", result.files}});
+    Json object{{"dry_run", arguments.dry_run}};
+    object.update(json_of(result));
+    print(object);
     return 0;
   }
   for (const strata::Digest& id : result.layers) std::cout << id.to_string() << '\n';
-  std::cerr << (arguments.dry_run ? "would remove " : "removed ") << result.layers.size() << " layers, "
-            << result.trees.size() << " trees, " << result.blobs.size() << " blobs, " << result.leases.size()
-            << " leases, " << result.drafts.size() << " drafts: " << human_size(result.exclusive_bytes)
-            << " on the disk";
-  if (result.shared_bytes != 0)
-    std::cerr << ", and " << human_size(result.shared_bytes) << " that are used elsewhere too";
-  std::cerr << '\n';
-  for (const strata::Digest& id : result.unreadable)
-    std::cerr << "layerctl: the record of " << id.to_string()
-              << " can't be read, so all that it may need stays; repair the layer, or import it again\n";
+  say(result, arguments.dry_run);
   return 0;
 }
 
@@ -133,6 +93,12 @@ struct TagArguments {
 
 int tag(const Session& session, const TagArguments& arguments) {
   auto store = session.open_store();
+  if (const strata::ImageStore images{store}; const auto image = images.find(arguments.id)) {
+    images.tag(image->digest, arguments.name);
+    if (session.json)
+      print(Json{{"tag", arguments.name}, {"layer", image->layer.to_string()}, {"image", image->digest.to_string()}});
+    return 0;
+  }
   const strata::Digest id = store.resolve(arguments.id);
   store.tag(arguments.name, id);
   if (session.json) print(Json{{"tag", arguments.name}, {"layer", id.to_string()}});
@@ -157,6 +123,52 @@ int tags(const Session& session, const Nothing&) {
 }
 
 }  // namespace
+
+Json json_of(const strata::GcResult& result) {
+  const auto texts = [](const std::vector<strata::Digest>& digests) {
+    Json array = Json::array();
+    for (const strata::Digest& digest : digests) array.push_back(digest.to_string());
+    return array;
+  };
+  return {{"layers", texts(result.layers)},
+          {"trees", texts(result.trees)},
+          {"blobs", texts(result.blobs)},
+          {"leases", result.leases},
+          {"drafts", result.drafts},
+          {"unreadable", texts(result.unreadable)},
+          {"exclusive_bytes", result.exclusive_bytes},
+          {"shared_bytes", result.shared_bytes},
+          {"files", result.files}};
+}
+
+void say(const strata::GcResult& result, bool dry_run) {
+  std::cerr << (dry_run ? "would remove " : "removed ") << result.layers.size() << " layers, " << result.trees.size()
+            << " trees, " << result.blobs.size() << " blobs, " << result.leases.size() << " leases, "
+            << result.drafts.size() << " drafts: " << human_size(result.exclusive_bytes) << " on the disk";
+  if (result.shared_bytes != 0)
+    std::cerr << ", and " << human_size(result.shared_bytes) << " that are used elsewhere too";
+  std::cerr << '\n';
+  for (const strata::Digest& id : result.unreadable)
+    std::cerr << "layerctl: the record of " << id.to_string()
+              << " can't be read, so all that it may need stays; repair the layer, or import it again\n";
+}
+
+seconds parse_duration(const std::string& text) {
+  long long number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
+  const long long factor = unit.empty() || unit == "s" ? 1
+                           : unit == "m"               ? 60
+                           : unit == "h"               ? 3600
+                           : unit == "d"               ? 86400
+                                                       : 0;
+  constexpr long long longest = 1'000'000'000'000;
+  if (error != std::errc() || factor == 0 || number < 0 || number > longest / factor)
+    strata::throw_error(strata::errc::bad_argument, "use", strata::quoted(text), "it is no time",
+                        "write 90s, 15m, 1h or 7d");
+  return seconds(number * factor);
+}
 
 std::optional<strata::Lease> Keep::open_lease(strata::LayerStoreBase& store) const {
   if (lease.empty()) return std::nullopt;
@@ -205,14 +217,15 @@ void add_keep_commands(CLI::App& app, Session& session) {
     on(command, session, std::move(arguments), release);
   }
   {
-    CLI::App* command = app.add_subcommand("tag", "Give a layer a name; a tag of this name is moved");
+    CLI::App* command = app.add_subcommand("tag", "Give a layer or an image a name more; one of this name loses it");
     auto arguments = std::make_shared<TagArguments>();
-    command->add_option("ID", arguments->id, "The layer, by id or by another tag")->required();
+    command->add_option("ID", arguments->id, "The layer or the image, by id, digest or another name")->required();
     command->add_option("TAG", arguments->name, "The name, as debian:12")->required();
     on(command, session, std::move(arguments), tag);
   }
   {
-    CLI::App* command = app.add_subcommand("untag", "Take a name from its layer, which stays until nothing needs it");
+    CLI::App* command = app.add_subcommand(
+        "untag", "Take a name from its layer or image, which stays until gc or prune finds that nothing needs it");
     auto arguments = std::make_shared<OneName>();
     command->add_option("TAG", arguments->name, "The name")->required();
     on(command, session, std::move(arguments), untag);

@@ -1,9 +1,10 @@
 #include "limits.hpp"
 
+#include "text.hpp"
+
 #include <strata/error.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
 namespace layerctl {
@@ -16,23 +17,18 @@ constexpr std::string_view suffixes = "KMGT";
 std::string set(strata::Budget& budget, std::string_view text) {
   const std::size_t equals = std::min(text.find('='), text.size());
   const std::string_view name = text.substr(0, equals);
-  std::string_view value = text.substr(std::min(equals + 1, text.size()));
+  const std::string_view value = text.substr(std::min(equals + 1, text.size()));
   const auto limits = strata::budget_limits();
   const auto limit = std::ranges::find(limits, name, &strata::BudgetLimit::name);
   if (limit == limits.end()) return "there is no limit " + strata::quoted(name);
   std::uint64_t number = strata::Budget::unlimited;
   if (value != "none") {
-    unsigned shift = 0;
-    if (limit->bytes && !value.empty())
-      if (const std::size_t suffix = suffixes.find(value.back()); suffix != suffixes.npos) {
-        shift = 10 * (static_cast<unsigned>(suffix) + 1);
-        value.remove_suffix(1);
-      }
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error != std::errc() || end != value.data() + value.size() || number << shift >> shift != number)
+    const bool suffixed = !value.empty() && suffixes.find(value.back()) != suffixes.npos;
+    const auto size = parse_size(value);
+    if (!size || (suffixed && !limit->bytes))
       return "the limit " + std::string(name) + " is a number" +
              (limit->bytes ? " of bytes (K, M, G and T are powers of 1,024)" : "") + ", or none";
-    number <<= shift;
+    number = *size;
   }
   budget.*limit->value = number;
   return "";

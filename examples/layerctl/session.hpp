@@ -2,6 +2,7 @@
 // and reports are shown.
 #pragma once
 
+#include "image_progress.hpp"
 #include "progress_bar.hpp"
 
 #include <strata/strata.hpp>
@@ -11,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -25,6 +27,7 @@ struct Session {
   bool strict = false;
   bool quiet = false;
   strata::Durability durability = strata::Durability::full;
+  std::optional<std::uint64_t> cache_limit;  ///< bytes
   std::stop_token stop;
   /// What the command line asks for; set while it is parsed, run afterwards. Returns the exit code.
   std::function<int()> action;
@@ -39,6 +42,14 @@ struct Session {
     ProgressBar bar(verb, !json && !quiet);
     return work(
         strata::Control{.observer = [&bar](const strata::Progress& progress) { bar.show(progress); }, .stop = stop});
+  }
+
+  /// The same for work on images.
+  template <class Work>
+  auto watch_image(std::string_view verb, Work work) const {
+    ImageProgressBars bars(verb, !json && !quiet);
+    return work(
+        strata::ImageControl{.observer = [&bars](const strata::ImageProgress& p) { bars.show(p); }, .stop = stop});
   }
 
   /// Reports what was odd, on standard error.
@@ -93,6 +104,9 @@ void add_directory_commands(CLI::App& app, Session& session);
 void add_explain_command(CLI::App& app, Session& session);
 void add_inspect_command(CLI::App& app, Session& session);
 void add_lint_command(CLI::App& app, Session& session);
+void add_commit_command(CLI::App& app, Session& session);
+void add_image_commands(CLI::App& app, Session& session);
+void add_transfer_commands(CLI::App& app, Session& session);
 void add_doctor_command(CLI::App& app, Session& session);
 
 }  // namespace layerctl

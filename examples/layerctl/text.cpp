@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <ostream>
 
@@ -27,6 +28,21 @@ std::string human_size(std::uint64_t bytes) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.1f %s", value, units[unit]);
   return text.data();
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  constexpr std::string_view suffixes = "KMGT";
+  unsigned shift = 0;
+  if (!text.empty())
+    if (const std::size_t suffix = suffixes.find(text.back()); suffix != suffixes.npos) {
+      shift = 10 * (static_cast<unsigned>(suffix) + 1);
+      text.remove_suffix(1);
+    }
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number << shift >> shift != number)
+    return std::nullopt;
+  return number << shift;
 }
 
 std::string short_id(const strata::Digest& id) { return id.hex().substr(0, 12); }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,8 @@ namespace layerctl {
 std::string shown(std::string_view text);
 /// "0 B", "17.3 MiB"
 std::string human_size(std::uint64_t bytes);
+/// "17", "17K", "2M", "1G", "3T", powers of 1,024; nullopt for anything else, and for more than 64 bits hold.
+std::optional<std::uint64_t> parse_size(std::string_view text);
 /// The first twelve hexadecimal digits.
 std::string short_id(const strata::Digest& id);
 
