@@ -24,8 +24,8 @@ namespace strata {
 
 struct BuildOptions {
   bool use_cache = true;  ///< take steps that were made before
-  /// Of all layers and the config; files are no younger. Empty: SOURCE_DATE_EPOCH where that is set, else now, and then
-  /// two builds differ.
+  /// RFC 3339: of the image and its history; files are no younger. Empty: SOURCE_DATE_EPOCH where that is set, else
+  /// now, and then two builds differ.
   std::string created = {};
   std::string author = {};
   MountOptions mount = {};
@@ -35,16 +35,18 @@ struct BuildOptions {
 };
 
 /// Collects steps; build() does them. Used by one thread at a time; any number of builders, in any number of processes,
-/// share a store and its cache. What a failed or killed build leaves: its complete steps, as cache.
+/// share a store and its cache. A failed build leaves its complete steps, as cache; a killed one also a container,
+/// which the next build on the store removes.
+///
+/// The cache is the layers themselves: those of an image stay as long as it does, others until gc() removes them.
 class STRATA_API ImageBuilder {
  public:
   /// `base`: an image of the manager's store, or a name that it can pull; "scratch" is nothing.
   template <class Store, class Mounter, class Sources>
   ImageBuilder(LayerManager<Store, Mounter, Sources>& manager, std::string_view base)
-      : ImageBuilder(manager, base,
-                     [&manager](std::string_view image, std::string_view container, const MountOptions& mount) {
-                       return manager.prepare(image, container, {.mount = mount});
-                     }) {}
+      : ImageBuilder(manager, base, [&manager](std::string_view name) {
+          return manager.pull(name, {.when = PullOptions::When::missing});
+        }) {}
   ImageBuilder(ImageBuilder&&) noexcept;
   ImageBuilder& operator=(ImageBuilder&&) noexcept;
   ~ImageBuilder();
@@ -53,8 +55,11 @@ class STRATA_API ImageBuilder {
   /// besides the steps before it: as long as it is the same, the step counts as made.
   ImageBuilder& run(std::string key, std::function<void(const boost::filesystem::path& root)> change);
   /// Copies a file, or what is in a directory, into the root, `to` being beneath it whatever links are there; owners
-  /// become `user`:`group`. The key is what is copied: names, modes, times unless SOURCE_DATE_EPOCH is set, and
-  /// contents.
+  /// become `user`:`group`. A file goes to the path `to`, or, where that is a directory or ends in '/', into it.
+  /// Directories that are there keep their attributes; other files are replaced. Extended attributes aren't copied. The
+  /// key is what is copied: names, modes, contents, and times, unless the build has a fixed one
+  /// (BuildOptions::created): then all that is copied has that. Throws errc::unsupported for what is neither file,
+  /// directory nor link.
   ImageBuilder& copy(boost::filesystem::path from, std::string to, unsigned user = 0, unsigned group = 0);
   /// Changes the config; makes no layer.
   ImageBuilder& config(std::function<void(ImageConfig&)> change);
@@ -63,9 +68,9 @@ class STRATA_API ImageBuilder {
   Image build(std::string_view name, const BuildOptions& options = {});
 
  private:
-  using Prepare = std::function<MountedRoot(std::string_view image, std::string_view container, const MountOptions&)>;
-  ImageBuilder(LayerManagerBase& manager, std::string_view base, Prepare prepare);
+  ImageBuilder(LayerManagerBase& manager, std::string_view base, std::function<Image(std::string_view name)> pull);
   struct Impl;
+  class Build;
   std::unique_ptr<Impl> impl_;
 };
 

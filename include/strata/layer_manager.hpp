@@ -112,6 +112,8 @@ struct MounterPolicy {
 using EvictPolicy = std::function<std::vector<Digest>(std::span<const CachedImage>, std::uint64_t, std::uint64_t)>;
 }  // namespace detail
 
+class ImageBuilder;
+
 /// The compiled part of LayerManager; hosts name LayerManager. Thread safe, and safe beside other processes on the same
 /// store: a blob that several pull at a time crosses the network once.
 class STRATA_API LayerManagerBase {
@@ -154,6 +156,7 @@ class STRATA_API LayerManagerBase {
   Image pull_named(std::string_view name, const PullOptions& options,
                    const std::function<AnySource(std::string_view)>& open, const Lease& lease);
 
+  friend class ImageBuilder;
   detail::MounterPolicy mounter_;
   detail::EvictPolicy cache_;
 };

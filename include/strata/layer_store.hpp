@@ -29,6 +29,7 @@
 
 #include <boost/filesystem/path.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -95,9 +96,10 @@ struct ImportedLayer : Layer {
 struct CommitOptions {
   std::string author = {};
   std::string comment = {};
-  std::string created = {};      ///< as in ImportOptions
-  const Lease* lease = nullptr;  ///< as there
-  std::string tag = {};          ///< as there
+  std::string created = {};                      ///< as in ImportOptions
+  const Lease* lease = nullptr;                  ///< as there
+  std::string tag = {};                          ///< as there
+  std::optional<std::int64_t> latest_time = {};  ///< files' times after this (seconds since 1970) are stored as this
   Control control = {};
 };
 

@@ -100,6 +100,7 @@ ImportedLayer commit_container(const StoreCore& core, const Container& container
     draft.open(umask_is_zero);
     const ContainerViews views(core, container, parent);
     ChangeOptions change;
+    change.latest_time = options.latest_time;
     change.control = options.control;
     CommitSink sink(draft.builder(), draft.recipe(), core.hash().start());
     views.tell(sink, change, result.report);
