@@ -6,8 +6,10 @@ GrownImage::GrownImage() { config_.platform = Platform::host(); }
 
 GrownImage::GrownImage(const Image& base)
     : manifest_(ImageManifest::parse(base.manifest)), config_(ImageConfig::parse(base.config)) {
-  // What refers to something else by being the base doesn't do so as this image.
+  // What is said of the base isn't said of this one.
   manifest_.subject.reset();
+  manifest_.artifact_type.clear();
+  manifest_.annotations.clear();
 }
 
 void GrownImage::add(const Layer& layer, HistoryEntry made_by) {
