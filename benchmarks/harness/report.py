@@ -12,6 +12,8 @@ TITLES = {
     "export": "Export, uncompressed",
     "verify": "Verify",
     "mount": "Prepare, mount and unmount",
+    "pull": "Pull from a registry on this machine",
+    "push": "Push to it",
 }
 STRATA = {"diff": "strata, upper"}  # else "strata"
 FLOORS = {"import": "floor", "export": "floor: cat", "verify": "floor: read and xxh3, {cores}", "mount": "floor: classic"}

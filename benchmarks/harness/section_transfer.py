@@ -1,0 +1,89 @@
+"""Pull from a registry on this machine (Debian's docker-registry), and push to it: strata and the peers. What the registry
+itself takes is in everyone's wall time, and in nobody's CPU time."""
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from . import measure, peers
+
+MISSING = [package for package, program in {"docker-registry": "docker-registry", "skopeo": "skopeo"}.items()
+           if not shutil.which(program)]
+
+
+def run(bench, images):
+    if MISSING:
+        print(f"pull and push are skipped; they need Debian's {' and '.join(MISSING)}")
+        return
+    with registry(bench.place / "registry") as address:
+        for image in (image for both in images.values() for image in both):
+            remote = f"{address}/{image.name}-{image.codec}:1"
+            measure.read(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{image.layout}:latest", f"docker://{remote}"])
+            for number in range(bench.runs):
+                strata(bench, image, remote, f"{address}/pushed-{image.name}-{image.codec}-{number}:1")
+                containers(bench, image, remote)
+                podman(bench, image, remote)
+                containerd(bench, image, remote)
+
+
+@contextlib.contextmanager
+def registry(place):
+    with peers.emptied(place):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        (place / "config.yml").write_text(
+            f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}}}\n"
+            f"http: {{addr: {address}}}\n")
+        with (place / "log").open("w") as log:
+            process = subprocess.Popen(["docker-registry", "serve", place / "config.yml"], stdout=log, stderr=log,
+                                       start_new_session=True)
+        try:
+            for _ in range(100):
+                with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"http://{address}/v2/"):
+                    break
+                time.sleep(0.1)
+            yield address
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def strata(bench, image, remote, pushed):
+    """Blobs are kept, as they are by default; the store is verified, outside of the clock. The push finds none of the blobs
+    in its repository."""
+    for name, words in (("strata", []), ("strata, blobs not kept", ["--no-keep-blobs"])):
+        with peers.emptied(bench.place / "strata") as place:
+            command = bench.layerctl(place / "store", "pull", "--plain-http", *words, f"docker://{remote}")
+            if bench.timed("pull", image, name, command):
+                measure.read(bench.layerctl(place / "store", "verify", *image.chain))
+                if not words:
+                    bench.timed("push", image, "strata",
+                                bench.layerctl(place / "store", "push", "--plain-http", remote, f"docker://{pushed}"))
+
+
+def containers(bench, image, remote):
+    peer = bench.peer("containers-storage")
+    if peer:
+        with peers.emptied(bench.place / "peer") as place:
+            bench.timed("pull", image, peer.name, ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{remote}",
+                                                   peer.reference(place)])
+
+
+def podman(bench, image, remote):
+    if bench.peer("podman"):
+        with peers.emptied(bench.place / "peer") as place:
+            words = ["podman", "--root", place / "root", "--runroot", place / "run", "--storage-driver", "overlay"]
+            if bench.timed("pull", image, "podman", [*words, "pull", "-q", "--tls-verify=false", remote]):
+                bench.timed("push", image, "podman", [*words, "push", "-q", "--tls-verify=false", remote,
+                                                      remote.replace("/", "/podman-")])
+
+
+def containerd(bench, image, remote):
+    peer = bench.peer("containerd")
+    if peer:
+        with peer.daemon(bench.place / "peer") as (ctr, process):
+            bench.timed("pull", image, peer.name, [*ctr, "images", "pull", "--plain-http", remote], daemon=process)
