@@ -1,5 +1,7 @@
 #include "conformance/layer_source_suite.hpp"
 
+#include <strata/image_store.hpp>
+#include <strata/layer_store.hpp>
 #include <strata/transport/docker_archive.hpp>
 #include <strata/transport/oci_layout.hpp>
 
@@ -19,6 +21,24 @@ boost::filesystem::path written(const ScratchDirectory& scratch, const TestImage
   copy_image(from, to);
   return path;
 }
+
+class StoredImage {
+ public:
+  StoredImage(const ScratchDirectory& scratch, const TestImage& image, bool keep_blobs)
+      : store_(scratch.path() / "store", {.durability = Durability::none}) {
+    ImportOptions options{.keep_blob = keep_blobs};
+    for (const Descriptor& layer : image.layers) {
+      MemorySource blob(image.blobs.at(layer.digest));
+      options.parent = store_.import(blob, options).id;
+    }
+    image_ = ImageStore(store_).add({.manifest = image.top, .config = image.documents[0], .name = "a"});
+  }
+  StoreSource source() const { return {store_, image_}; }
+
+ private:
+  LayerStore<> store_;
+  Image image_;
+};
 
 }  // namespace
 
@@ -51,4 +71,18 @@ TEST_CASE("DockerArchiveSource is a source", "[layer_source]") {
   const TestImage image = docker_image();
   const auto path = written<DockerArchiveSink>(scratch, image, "a:1");
   layer_source_suite<DockerArchiveSource>([&] { return DockerArchiveSource(path, "a:1"); }, image);
+}
+
+TEST_CASE("StoreSource is a source of tars that are made anew", "[layer_source]") {
+  const ScratchDirectory scratch;
+  const TestImage image = docker_image();
+  const StoredImage stored(scratch, image, false);
+  layer_source_suite<StoreSource>([&] { return stored.source(); }, image);
+}
+
+TEST_CASE("StoreSource is a source of blobs that were kept", "[layer_source]") {
+  const ScratchDirectory scratch;
+  const TestImage image = oci_image();
+  const StoredImage stored(scratch, image, true);
+  layer_source_suite<StoreSource>([&] { return stored.source(); }, image);
 }

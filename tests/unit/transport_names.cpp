@@ -1,11 +1,14 @@
 #include <strata/error.hpp>
+#include <strata/layer_store.hpp>
 #include <strata/transport/names.hpp>
 
-#include "support/catch.hpp"
+#include "conformance/layer_source_suite.hpp"
+#include "support/scratch.hpp"
 
 #include <string>
 
 using namespace strata;
+using namespace strata::test;
 using Catch::Contains;
 using Transport = ImageName::Transport;
 
@@ -58,4 +61,34 @@ TEST_CASE("names that mean no image are refused, with the transports that there 
     INFO(wrong);
     CHECK_THAT(refusal(wrong), Contains("docker://REFERENCE, oci:DIR[:TAG]") && Contains("strata:ROOT:NAME"));
   }
+}
+
+TEST_CASE("a name opens the source and the sink of its transport", "[transport_names]") {
+  const ScratchDirectory scratch;
+  const TestImage image = docker_image();
+  for (const char* transport : {"oci:", "oci-archive:", "docker-archive:"}) {
+    const ImageName name = ImageName::parse(transport + (scratch.path() / "image").native() + ":a");
+    AnySource from{ImageInMemory(image)};
+    {
+      AnySink to = open_sink(name);
+      CHECK_THAT(to.name(), Contains(transport));
+      copy_image(from, to);
+    }
+    AnySource back = open_source(name);
+    CHECK_THAT(back.name(), Contains(transport));
+    CHECK(back.is_local());
+    check_same_image(back, image);
+    boost::filesystem::remove_all(scratch.path() / "image");
+  }
+  CHECK_THAT(open_source(ImageName::parse("registry.example/a")).name(), Contains("registry.example/a"));
+}
+
+TEST_CASE("a store that isn't there isn't made by reading from it, and none is written to", "[transport_names]") {
+  const ScratchDirectory scratch;
+  const ImageName name = ImageName::parse("strata:" + (scratch.path() / "store").native() + ":a");
+  CHECK(fails_with(errc::wrong_store, [&] { open_source(name); }));
+  CHECK(fails_with(errc::unsupported, [&] { open_sink(name); }));
+  CHECK_FALSE(boost::filesystem::exists(scratch.path() / "store"));
+  const LayerStore<> store(scratch.path() / "store", {.durability = Durability::none});
+  CHECK(fails_with(errc::not_found, [&] { open_source(name); }));
 }
