@@ -63,12 +63,30 @@ class TextSource final : public ByteSource {
   MemorySource rest_;
 };
 
-std::unique_ptr<ByteSource> open_kept(const StoreCore& core, const Digest& blob, std::uint64_t offset) {
+/// A file from where it stands, until it is cancelled.
+class KeptBlob final : public ByteSource {
+ public:
+  KeptBlob(FileDescriptor fd, std::string name, std::stop_token stop)
+      : file_(std::move(fd), std::move(name)), stop_(std::move(stop)) {}
+  std::size_t read(std::span<std::byte> into) override {
+    if (stop_.stop_requested()) throw_error(errc::cancelled, "read", name());
+    return file_.read(into);
+  }
+  std::optional<std::uint64_t> size() const override { return file_.size(); }
+  std::string name() const override { return file_.name(); }
+
+ private:
+  FileSource file_;
+  std::stop_token stop_;
+};
+
+std::unique_ptr<ByteSource> open_kept(const StoreCore& core, const Digest& blob, std::uint64_t offset,
+                                      const std::stop_token& stop) {
   FileDescriptor fd(sys::openat(core.root_descriptor(), core.blob_path(blob).c_str(), O_RDONLY | O_NOFOLLOW));
   if (!fd && errno == ENOENT) return nullptr;
   if (!fd || sys::lseek(fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0)
     throw_errno(errno, "open the kept blob", blob.to_string());
-  return std::make_unique<FileSource>(std::move(fd), "the kept blob " + blob.to_string());
+  return std::make_unique<KeptBlob>(std::move(fd), "the kept blob " + blob.to_string(), stop);
 }
 
 }  // namespace
@@ -92,7 +110,7 @@ std::unique_ptr<ByteSource> StoreSource::open(const Descriptor& blob, std::uint6
                                               const std::stop_token& stop) {
   for (const Document* document : {&image_.manifest, &image_.config})
     if (document->digest == blob.digest) return std::make_unique<TextSource>(document->bytes, offset);
-  if (auto kept = open_kept(*core_, blob.digest, offset)) return kept;
+  if (auto kept = open_kept(*core_, blob.digest, offset, stop)) return kept;
   const Layer top = core_->get(image_.layer);
   for (std::optional<Layer> layer = top; layer; layer = layer->parent ? core_->find(*layer->parent) : std::nullopt)
     if (layer->diff_id() == blob.digest) return std::make_unique<TarOfLayer>(*core_, *layer, offset, stop);
