@@ -82,6 +82,18 @@ void NewArchive::undo_if_thrown(const std::function<void()>& work) {
   }
 }
 
+void NewArchive::add_directory(const std::string& name) {
+  undo_if_thrown([&] {
+    TarWriter tar(*file_);
+    TarEntry entry;
+    entry.path = name;
+    entry.type = TarType::directory;
+    entry.mode = 0755;
+    tar.add(entry);
+    end_ += tar.offset();
+  });
+}
+
 void NewArchive::add(const std::string& name, std::string_view content) {
   add(name, content.size(), [&](ByteSink& to) { to.write(std::as_bytes(std::span(content.data(), content.size()))); });
 }

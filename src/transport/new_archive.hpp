@@ -16,14 +16,15 @@
 
 namespace strata::detail {
 
-/// Members have no owner, no time and the mode 0644: the same contents give the same bytes. A member whose content
-/// throws isn't in it.
+/// Members have no owner, no time and the mode 0644, directories 0755: the same contents give the same bytes. A member
+/// whose content throws isn't in it.
 class NewArchive {
  public:
   using Content = std::function<void(ByteSink& to)>;
 
   explicit NewArchive(const boost::filesystem::path& file);
 
+  void add_directory(const std::string& name);
   void add(const std::string& name, std::string_view content);
   void add(const std::string& name, std::uint64_t size, const Content& content);
   /// One whose size, and name, show only when it was written: `content` returns the name, which is of at most 100

@@ -17,6 +17,7 @@ struct OciArchiveSink::Impl {
         archive(file) {
     detail::check_layout_tag(tag);
     archive.add("oci-layout", detail::layout_version_file);
+    archive.add_directory("blobs");
   }
 
   void put(const Descriptor& blob, ByteSource& source, const Control& control) {
@@ -25,6 +26,11 @@ struct OciArchiveSink::Impl {
       NullSink nowhere;
       copy(checked, nowhere);
       return;
+    }
+    // skopeo, run by an ordinary user, can't unpack what is in a directory that isn't told.
+    if (const std::string algorithm(blob.digest.algorithm()); !algorithms.contains(algorithm)) {
+      archive.add_directory("blobs/" + algorithm);
+      algorithms.insert(algorithm);
     }
     archive.add(detail::blob_path(blob.digest), blob.size, [&](ByteSink& to) { copy(checked, to); });
     there.insert(blob.digest);
@@ -46,6 +52,7 @@ struct OciArchiveSink::Impl {
   std::string shown;
   detail::NewArchive archive;
   std::set<Digest> there;
+  std::set<std::string> algorithms;
 };
 
 OciArchiveSink::OciArchiveSink(const boost::filesystem::path& file, const std::string& tag)
