@@ -52,18 +52,18 @@ class Authorizer::Turn {
   Authorizer& owner_;
 };
 
-Authorizer::Authorizer(HttpClient& http, const RegistryOptions& options, const Certificates& certificates,
-                       Secrets& secrets, std::string repository)
+Authorizer::Authorizer(HttpClient& http, const RegistryOptions& options, std::optional<Credentials> given,
+                       const Certificates& certificates, Secrets& secrets, std::string repository)
     : http_(http),
       options_(options),
+      given_(std::move(given)),
       certificates_(certificates),
       secrets_(secrets),
       repository_(std::move(repository)) {}
 
 const Credentials& Authorizer::credentials(const std::stop_token& stop) {
   if (credentials_) return *credentials_;
-  Credentials found =
-      options_.credentials ? *options_.credentials : find_credentials(repository_, options_.auth_file, stop);
+  Credentials found = given_ ? *given_ : find_credentials(repository_, options_.auth_file, stop);
   secrets_.add(found.secret);
   secrets_.add(found.identity_token);
   secrets_.add(base64(found.user + ":" + found.secret));

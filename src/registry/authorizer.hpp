@@ -21,9 +21,10 @@ namespace strata::detail {
 /// For any number of threads: one of them at a time asks for a token or for credentials, and the others wait for it.
 class Authorizer {
  public:
-  /// `repository`: under what credentials are looked for, once a challenge asks for them. What is passed outlives it.
-  Authorizer(HttpClient& http, const RegistryOptions& options, const Certificates& certificates, Secrets& secrets,
-             std::string repository);
+  /// `repository`: under what credentials are looked for, where none are given, once a challenge asks for them. What is
+  /// passed by reference outlives it.
+  Authorizer(HttpClient& http, const RegistryOptions& options, std::optional<Credentials> given,
+             const Certificates& certificates, Secrets& secrets, std::string repository);
 
   /// What is known to be asked for; nullopt: nothing yet. `scopes` are what the request needs.
   std::optional<std::string> header(const std::vector<std::string>& scopes, const std::stop_token& stop);
@@ -49,6 +50,7 @@ class Authorizer {
 
   HttpClient& http_;
   const RegistryOptions& options_;
+  std::optional<Credentials> given_;
   const Certificates& certificates_;
   Secrets& secrets_;
   std::string repository_;

@@ -81,6 +81,7 @@ void BlobReader::read_over(std::uint64_t size) {
 }
 
 std::size_t BlobReader::read(std::span<std::byte> into) {
+  if (stop_.stop_requested()) throw_error(errc::cancelled, "read", subject_);
   while (position_ < blob_.size) {
     try {
       if (!transfer_) open_at_place();

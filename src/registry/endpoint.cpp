@@ -6,6 +6,7 @@
 #include "registry/certificates.hpp"
 #include "registry/docker_hub.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace strata::detail {
@@ -32,15 +33,22 @@ void drain(HttpTransfer& answer) {
 }  // namespace
 
 Endpoint::Endpoint(HttpClient& http, const RegistryOptions& options, const std::string& domain, std::string repository,
-                   std::optional<int> most_retries)
+                   Kind kind)
     : http_(http),
       options_(options),
       host_(api_host(domain)),
       repository_(std::move(repository)),
-      most_retries_(most_retries),
+      most_retries_(kind == Kind::mirror ? std::min(options.retries, 1) : options.retries),
       certificates_(find_certificates(options, domain)),
-      authorizer_(http, options_, certificates_, secrets_, domain + "/" + repository_),
-      plain_(options.plain_http) {}
+      authorizer_(http, options_, kind == Kind::mirror ? std::nullopt : options.credentials, certificates_, secrets_,
+                  domain + "/" + repository_),
+      plain_(options.plain_http) {
+  if (kind == Kind::mirror && !options.certificates.empty()) certificates_.client.clear();
+}
+
+std::vector<std::string> Endpoint::scopes_of(const RegistryRequest& request) const {
+  return request.scopes.empty() ? std::vector{"repository:" + repository_ + ":pull"} : request.scopes;
+}
 
 Url Endpoint::base() const { return Url::parse((plain_ ? "http://" : "https://") + host_ + "/v2/" + repository_); }
 
@@ -48,8 +56,7 @@ std::unique_ptr<HttpTransfer> Endpoint::follow(const RegistryRequest& request, s
                                                const std::stop_token& stop) {
   const Url base = this->base();
   Url url = request.url ? *request.url : Url::parse(base.to_string() + request.path);
-  std::vector<std::string> scopes = request.scopes;
-  if (scopes.empty()) scopes.push_back("repository:" + repository_ + ":pull");
+  const std::vector<std::string> scopes = scopes_of(request);
   for (int redirects = 0;; ++redirects) {
     const bool ours = url.has_origin_of(base);
     used = ours ? authorizer_.header(scopes, stop) : std::nullopt;
@@ -84,8 +91,7 @@ std::unique_ptr<HttpTransfer> Endpoint::follow(const RegistryRequest& request, s
 }
 
 std::unique_ptr<HttpTransfer> Endpoint::attempt(const RegistryRequest& request, const std::stop_token& stop) {
-  std::vector<std::string> scopes = request.scopes;
-  if (scopes.empty()) scopes.push_back("repository:" + repository_ + ":pull");
+  const std::vector<std::string> scopes = scopes_of(request);
   for (bool was_known = false;;) {
     std::optional<std::string> used;
     std::unique_ptr<HttpTransfer> answer;

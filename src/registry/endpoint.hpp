@@ -42,10 +42,11 @@ struct Fetched {
 /// For any number of threads. What is passed outlives it.
 class Endpoint {
  public:
-  /// `domain`: under what its credentials and certificates are kept. `most_retries`: where it is not that of the
-  /// options.
+  enum class Kind { itself, mirror };
+  /// `domain`: under what its credentials and certificates are kept. A mirror isn't told who the options say that we
+  /// are, and is tried twice at most: there is another place to ask.
   Endpoint(HttpClient& http, const RegistryOptions& options, const std::string& domain, std::string repository,
-           std::optional<int> most_retries = {});
+           Kind kind = Kind::itself);
 
   const std::string& repository() const { return repository_; }
   Retries retries() const { return Retries(options_, most_retries_); }
@@ -63,13 +64,14 @@ class Endpoint {
   std::unique_ptr<HttpTransfer> attempt(const RegistryRequest& request, const std::stop_token& stop);
   std::unique_ptr<HttpTransfer> follow(const RegistryRequest& request, std::optional<std::string>& used,
                                        const std::stop_token& stop);
+  std::vector<std::string> scopes_of(const RegistryRequest& request) const;
   bool falls_back_to_http(const Error& error);
   Url base() const;
 
   HttpClient& http_;
   const RegistryOptions& options_;
   std::string host_, repository_;
-  std::optional<int> most_retries_;
+  int most_retries_;
   Certificates certificates_;
   Secrets secrets_;
   Authorizer authorizer_;

@@ -73,6 +73,14 @@ std::optional<std::string> read_auth_file(const path& file) {
   return read_small_file(AT_FDCWD, whole.native(), largest_file);
 }
 
+/// What may not be read is somebody else's: root's /run/containers/0 to the root of a user namespace.
+std::optional<std::string> read_usual_file(const path& file) try {
+  return read_auth_file(file);
+} catch (const Error& error) {
+  if (error.code() == boost::system::errc::permission_denied) return std::nullopt;
+  throw;
+}
+
 }  // namespace
 
 Credentials parse_helper_answer(std::string_view text, const std::string& helper) {
@@ -112,7 +120,7 @@ Credentials find_credentials(const std::string& repository, const path& auth_fil
     return find_in(named, *text, repository, stop).value_or(Credentials{});
   }
   for (const path& file : usual_files()) {
-    const auto text = file.empty() ? std::nullopt : read_auth_file(file);
+    const auto text = file.empty() ? std::nullopt : read_usual_file(file);
     if (!text) continue;
     if (auto found = find_in(file, *text, repository, stop)) return *found;
   }

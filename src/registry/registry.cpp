@@ -64,9 +64,7 @@ Registry::Registry(const ImageReference& reference, RegistryOptions options, boo
   if (reading) {
     for (const std::string& mirror : options_.mirrors) {
       const auto [domain, repository] = mirror_of(mirror, reference.repository);
-      // There is another place to ask: it is not worth the whole wait.
-      endpoints_.push_back(
-          std::make_unique<Endpoint>(http_, options_, domain, repository, std::min(options_.retries, 1)));
+      endpoints_.push_back(std::make_unique<Endpoint>(http_, options_, domain, repository, Endpoint::Kind::mirror));
     }
   }
   endpoints_.push_back(std::make_unique<Endpoint>(http_, options_, reference.domain, reference.repository));

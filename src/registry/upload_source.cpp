@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "image/content_hash.hpp"
+#include "registry/http.hpp"
 
 #include <algorithm>
 #include <array>
@@ -28,7 +29,7 @@ std::size_t UploadSource::read(std::span<std::byte> into) {
     return 0;
   }
   const std::size_t size =
-      source_.read(into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left))));
+      read_source(into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left))));
   if (size == 0)
     throw_error(
         errc::digest_mismatch, "send", blob_.digest.to_string(),
@@ -39,6 +40,13 @@ std::size_t UploadSource::read(std::span<std::byte> into) {
   return size;
 }
 
+/// What breaks off there is not this upload, which would be tried again.
+std::size_t UploadSource::read_source(std::span<std::byte> into) try {
+  return source_.read(into);
+} catch (const BrokenTransfer& error) {
+  throw Error(error);
+}
+
 void UploadSource::take(std::span<const std::byte> bytes) {
   hash_.update(bytes);
   read_ += bytes.size();
@@ -47,12 +55,13 @@ void UploadSource::take(std::span<const std::byte> bytes) {
   kept_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (control_.observer)
     control_.observer({.phase = Progress::Phase::writing, .bytes = read_, .total_bytes = blob_.size});
+  if (control_.stop.stop_requested()) throw_error(errc::cancelled, "send", blob_.digest.to_string());
 }
 
 void UploadSource::check_end() {
   if (checked_) return;
   std::array<std::byte, 1> more;
-  if (source_.read(more) != 0)
+  if (read_source(more) != 0)
     throw_error(errc::digest_mismatch, "send", blob_.digest.to_string(),
                 source_.name() + " has more than " + std::to_string(blob_.size) + " bytes");
   if (const Digest digest = hash_.finish(); digest != blob_.digest)

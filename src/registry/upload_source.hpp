@@ -30,6 +30,7 @@ class UploadSource final : public ByteSource {
   bool go_to(std::uint64_t position);
 
  private:
+  std::size_t read_source(std::span<std::byte> into);
   void take(std::span<const std::byte> bytes);
   void check_end();
 

@@ -633,6 +633,15 @@ def uploads_elsewhere():
         assert same_files(folder / "made", folder / "back")
 
 
+def mirror_that_asks():
+    """A mirror that demands a login isn't told the one that is meant for the registry."""
+    with scratch() as folder, Scene(folder) as scene, Network(scene.registry, basic_login(nothing_wrong)) as mirror:
+        login = ["--user", f"{USER}:{PASSWORD}", "--mirror", mirror.name]
+        done = scene.pull(basic_login(nothing_wrong), options=login)
+        assert "next mirror, or the registry" in done.stderr, done.stderr
+        assert mirror.asked and not any("Authorization" in headers for _, _, headers in mirror.asked), mirror.asked
+
+
 def cancelled():
     """Within 100 ms, wherever it is: connecting, waiting for an answer, reading, waiting to try again, sending."""
     with scratch() as folder, Scene(folder) as scene:
@@ -640,6 +649,7 @@ def cancelled():
         late = {}
 
         def stopped(what, done):
+            assert ("retry: " in done.stderr) == (what == "backing off"), f"{what}: {done.stderr}"
             late[what] = done.late
         def silent(handler, answer):
             time.sleep(2)
@@ -675,4 +685,4 @@ if __name__ == "__main__":
     skip_without("docker-registry", "openssl")
     sys.exit(run_cases([cuts, resume_of_one, stalls, slow_drip, wrong_lengths, wrong_bytes, statuses, redirects, redirect_in_the_clear,
                         endless_answers, wrong_documents, garbage, ranges, echoes, challenges, pages, uploads, uploads_elsewhere,
-                        cancelled], sys.argv[3:]))
+                        mirror_that_asks, cancelled], sys.argv[3:]))

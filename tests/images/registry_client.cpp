@@ -1,8 +1,9 @@
-// A registry's client for scripts, over RegistrySource and RegistrySink alone.
+// A registry's client for scripts, over RegistrySource and RegistrySink.
 //
 //   registry_client [OPTION VALUE]... pull REFERENCE FOLDER     into a folder of blobs, by digest, and a file `top`
 //   registry_client [OPTION VALUE]... race REFERENCE THREADS    each thread reads every blob
 //   registry_client [OPTION VALUE]... push FOLDER REFERENCE
+//   registry_client [OPTION VALUE]... copy SOURCE SINK          by names of transports, as "oci:DIR:TAG"
 //   registry_client [OPTION VALUE]... tags REFERENCE
 //   registry_client [OPTION VALUE]... referrers REFERENCE DIGEST
 //   registry_client [OPTION VALUE]... credentials REPOSITORY
@@ -14,6 +15,7 @@
 // stop request to the end.
 #include <strata/error.hpp>
 #include <strata/hash.hpp>
+#include <strata/transport/names.hpp>
 #include <strata/transport/registry.hpp>
 
 #include <boost/filesystem/operations.hpp>
@@ -182,6 +184,12 @@ void run(const std::vector<std::string>& words, Task& task) {
     const Document document = Document::of(top.substr(line + 1), top.substr(0, line));
     push_image(sink, document, words.at(1), task, true);
     std::printf("top %s\n", document.digest.to_string().c_str());
+  } else if (command == "copy") {
+    const TransportOptions options{.registry = task.options, .push = task.push};
+    AnySource source = open_source(ImageName::parse(words.at(1)), options);
+    AnySink sink = open_sink(ImageName::parse(words.at(2)), options);
+    const Document top = copy_image(source, sink, {.control = {.stop = stop}});
+    std::printf("top %s\n", top.digest.to_string().c_str());
   } else if (command == "tags") {
     for (const std::string& tag : RegistrySource(ImageReference::parse(words.at(1)), task.options).tags(stop))
       std::printf("tag %s\n", tag.c_str());

@@ -122,6 +122,20 @@ def referrers():
         assert none == [], none
 
 
+def copied():
+    """From layout to registry, to another repository, and back: by copy_image, several blobs at a time."""
+    with scratch() as folder, Registry(folder) as registry:
+        client = Client(PROGRAM)
+        made = make_image(folder / "a", [100000 + number for number in range(20)])
+        client("push", folder / "a", f"{registry.name}/a:1", options=["--plain", "yes"])
+        steps = [f"docker://{registry.name}/a:1", f"oci:{folder}/layout:x", f"docker://{registry.name}/b:1", f"oci-archive:{folder}/tar:x",
+                 f"docker://{registry.name}/c@{made}"]
+        for one, other in zip(steps, steps[1:]):
+            assert f"top {made}" in client("copy", one, other, options=["--plain", "yes"]).stdout, (one, other)
+        client("pull", f"{registry.name}/c@{made}", folder / "back", options=["--plain", "yes"])
+        assert same_files(folder / "a", folder / "back")
+
+
 def schema1():
     """An image of 2015 is refused in one line."""
     import http.server
@@ -310,5 +324,5 @@ def hub_credentials():
 
 if __name__ == "__main__":
     skip_without("docker-registry", "openssl")
-    sys.exit(run_cases([plain, many_tags, mounted, chunked, referrers, schema1, tls, basic, tokens, token_of_many, tokens_in_the_clear, mirrors,
+    sys.exit(run_cases([plain, many_tags, mounted, chunked, referrers, copied, schema1, tls, basic, tokens, token_of_many, tokens_in_the_clear, mirrors,
                         hub_credentials], sys.argv[2:]))
