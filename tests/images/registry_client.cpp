@@ -3,7 +3,7 @@
 //   registry_client [OPTION VALUE]... pull REFERENCE FOLDER     into a folder of blobs, by digest, and a file `top`
 //   registry_client [OPTION VALUE]... race REFERENCE THREADS    each thread reads every blob
 //   registry_client [OPTION VALUE]... push FOLDER REFERENCE
-//   registry_client [OPTION VALUE]... copy SOURCE SINK          by names of transports, as "oci:DIR:TAG"
+//   registry_client [OPTION VALUE]... copy SOURCE SINK          each docker://REFERENCE or oci:DIR:TAG
 //   registry_client [OPTION VALUE]... tags REFERENCE
 //   registry_client [OPTION VALUE]... referrers REFERENCE DIGEST
 //   registry_client [OPTION VALUE]... credentials REPOSITORY
@@ -16,6 +16,7 @@
 #include <strata/error.hpp>
 #include <strata/hash.hpp>
 #include <strata/transport/names.hpp>
+#include <strata/transport/oci_layout.hpp>
 #include <strata/transport/registry.hpp>
 
 #include <boost/filesystem/operations.hpp>
@@ -163,6 +164,16 @@ void push_image(RegistrySink& sink, const Document& document, const path& folder
   is_top ? sink.finish(document, stop) : sink.put(document, stop);
 }
 
+AnySource source_of(const ImageName& name, const Task& task) {
+  if (name.transport != ImageName::Transport::docker) return AnySource(OciLayoutSource(name.path, name.image));
+  return AnySource(RegistrySource(ImageReference::parse(name.image), task.options));
+}
+
+AnySink sink_of(const ImageName& name, const Task& task) {
+  if (name.transport != ImageName::Transport::docker) return AnySink(OciLayoutSink(name.path, name.image));
+  return AnySink(RegistrySink(ImageReference::parse(name.image), task.options, task.push));
+}
+
 void run(const std::vector<std::string>& words, Task& task) {
   const std::stop_token stop = task.stop.get_token();
   const std::string& command = words.at(0);
@@ -185,9 +196,8 @@ void run(const std::vector<std::string>& words, Task& task) {
     push_image(sink, document, words.at(1), task, true);
     std::printf("top %s\n", document.digest.to_string().c_str());
   } else if (command == "copy") {
-    const TransportOptions options{.registry = task.options, .push = task.push};
-    AnySource source = open_source(ImageName::parse(words.at(1)), options);
-    AnySink sink = open_sink(ImageName::parse(words.at(2)), options);
+    AnySource source = source_of(ImageName::parse(words.at(1)), task);
+    AnySink sink = sink_of(ImageName::parse(words.at(2)), task);
     const Document top = copy_image(source, sink, {.control = {.stop = stop}});
     std::printf("top %s\n", top.digest.to_string().c_str());
   } else if (command == "tags") {

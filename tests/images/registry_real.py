@@ -128,7 +128,7 @@ def copied():
         client = Client(PROGRAM)
         made = make_image(folder / "a", [100000 + number for number in range(20)])
         client("push", folder / "a", f"{registry.name}/a:1", options=["--plain", "yes"])
-        steps = [f"docker://{registry.name}/a:1", f"oci:{folder}/layout:x", f"docker://{registry.name}/b:1", f"oci-archive:{folder}/tar:x",
+        steps = [f"docker://{registry.name}/a:1", f"oci:{folder}/layout:x", f"docker://{registry.name}/b:1", f"oci:{folder}/layout2:x",
                  f"docker://{registry.name}/c@{made}"]
         for one, other in zip(steps, steps[1:]):
             assert f"top {made}" in client("copy", one, other, options=["--plain", "yes"]).stdout, (one, other)
