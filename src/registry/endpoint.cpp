@@ -81,13 +81,18 @@ std::unique_ptr<HttpTransfer> Endpoint::follow(const RegistryRequest& request, s
     if (redirects == most_redirects)
       throw_error(errc::limit_exceeded, request.operation, request.subject,
                   "it is redirected more than " + std::to_string(most_redirects) + " times");
-    Url next = url.resolve(*location);
-    if (url.scheme == "https" && next.scheme == "http" && options_.verify_tls)
-      throw_error(errc::refused, request.operation, request.subject,
-                  url.shown() + " redirects to " + next.shown() + ", which is not encrypted");
+    Url next = led_to(url, *location, request);
     drain(*answer);
     url = std::move(next);
   }
+}
+
+Url Endpoint::led_to(const Url& from, const std::string& reference, const RegistryRequest& request) const {
+  Url next = from.resolve(reference);
+  if (from.scheme == "https" && next.scheme == "http" && options_.verify_tls)
+    throw_error(errc::refused, request.operation, request.subject,
+                from.shown() + " sends us to " + next.shown() + ", which is not encrypted");
+  return next;
 }
 
 std::unique_ptr<HttpTransfer> Endpoint::attempt(const RegistryRequest& request, const std::stop_token& stop) {

@@ -57,6 +57,8 @@ class Endpoint {
   std::unique_ptr<HttpTransfer> send(const RegistryRequest& request, Retries& retries, const std::stop_token& stop);
   /// The whole of an answer of 200; any other is thrown.
   Fetched fetch(const RegistryRequest& request, std::size_t limit, const std::stop_token& stop);
+  /// Where an answer of `from` sends us by Location or Link. Throws errc::refused where that isn't encrypted any more.
+  Url led_to(const Url& from, const std::string& reference, const RegistryRequest& request) const;
   /// Throws what the answer amounts to (answers.hpp).
   [[noreturn]] void refuse(HttpTransfer& answer, const RegistryRequest& request) const;
 

@@ -48,6 +48,7 @@ int errno_of(CURLcode code) {
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_FAIL_REWIND:
       return ECONNRESET;
     default:
       return EPROTO;
@@ -65,6 +66,7 @@ bool may_pass(CURLcode code, std::string_view said) {
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_FAIL_REWIND:  // a kept connection was dead, and part of a body was read for it
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
       return true;

@@ -69,6 +69,7 @@ bool RegistrySink::Impl::mount(const Descriptor& blob, const std::string& from, 
   RegistryRequest post{.method = "POST",
                        .path = "/blobs/uploads/?mount=" + detail::url_encoded(blob.digest.to_string()) +
                                "&from=" + detail::url_encoded(from),
+                       .headers = {"Content-Type:"},
                        .scopes = detail::push_scopes(place()),
                        .operation = "mount",
                        .subject = "blob " + blob.digest.to_string() + " into " + registry.shown()};
@@ -81,7 +82,7 @@ bool RegistrySink::Impl::mount(const Descriptor& blob, const std::string& from, 
     if (answer->status() != 202 || !location) return false;
     RegistryRequest drop = post;
     drop.method = "DELETE";
-    drop.url = answer->url().resolve(*location);
+    drop.url = place().led_to(answer->url(), *location, post);
     place().send(drop, retries, stop);
     return false;
   } catch (const Error& error) {

@@ -29,7 +29,7 @@ void for_each_page(Endpoint& endpoint, detail::RegistryRequest request, const st
     take(page);
     const auto next = detail::parse_next_link(page.headers.find("link").value_or(""));
     if (!next) return;
-    request.url = page.url.resolve(*next);
+    request.url = endpoint.led_to(page.url, *next, request);
   }
   throw_error(
       errc::limit_exceeded, request.operation, request.subject,

@@ -71,6 +71,7 @@ void Upload::send_all(UploadSource& source, const std::stop_token& stop) {
 void Upload::begin(const std::stop_token& stop) {
   RegistryRequest post = request("POST");
   post.path = "/blobs/uploads/";
+  post.headers = {"Content-Type:"};  // curl's own is that of a form
   const auto answer = endpoint_.send(post, retries_, stop);
   if (answer->status() != 202) endpoint_.refuse(*answer, post);
   take_location(*answer);
@@ -110,6 +111,7 @@ void Upload::send_part(UploadSource& source, const std::stop_token& stop) {
 void Upload::commit(const std::stop_token& stop) {
   RegistryRequest put = request("PUT");
   put.url = at_->with("digest", blob_.digest.to_string());
+  put.headers = {"Content-Type: application/octet-stream"};
   Retries none = endpoint_.no_retries();
   const auto answer = endpoint_.send(put, none, stop);
   throw_passing(*answer, put);
@@ -146,7 +148,7 @@ void Upload::take_location(const HttpTransfer& answer) {
   if (!location)
     throw_error(errc::bad_archive, "send", "blob " + blob_.digest.to_string() + " to " + shown_,
                 answer.url().shown() + " doesn't say where to");
-  at_ = answer.url().resolve(*location);
+  at_ = endpoint_.led_to(answer.url(), *location, request("POST"));
 }
 
 void Upload::expect_digest(const HttpTransfer& answer) const {

@@ -41,6 +41,7 @@ class Network(Server):
         self.sent = {}     # bytes of bodies, by path
         self.asked = []    # method, path, headers
         self.rule = rule
+        self.scheme = "https" if tls else "http"
         owner = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -97,7 +98,8 @@ class Network(Server):
     def forward(self, handler, registry, body):
         connection = http.client.HTTPConnection("127.0.0.1", registry.port)
         headers = {n: v for n, v in handler.headers.items() if n.lower() not in ("host", "expect", "authorization")}
-        connection.request(handler.command, handler.path, body, {**headers, "Host": handler.headers["Host"]})
+        headers.update({"Host": handler.headers["Host"], "X-Forwarded-Proto": self.scheme})  # it says where it is
+        connection.request(handler.command, handler.path, body, headers)
         answer = connection.getresponse()
         return Answer(answer.status, answer.getheaders(), answer.read())
 
@@ -563,28 +565,29 @@ def pages():
         assert "pages" in done.stderr, done.stderr
 
 
+class Cutting:
+    """Uploads that break off at a random byte, `left` times: what has come goes on to the registry, as one that broke off."""
+
+    def __init__(self, scene):
+        self.left, self.scene, self.chance = 0, scene, random.Random(1)
+
+    def __call__(self, handler, size):
+        if size < 1000 or not self.left:
+            return handler.rfile.read(size)
+        self.left -= 1
+        part = handler.rfile.read(self.chance.randrange(size))
+        with socket.create_connection(("127.0.0.1", self.scene.registry.port)) as broken:
+            head = f"{handler.command} {handler.path} HTTP/1.1\r\n"
+            head += "".join(f"{n}: {v}\r\n" for n, v in handler.headers.items() if n.lower() != "expect")
+            broken.sendall(head.encode() + b"\r\n" + part)
+            time.sleep(0.1)
+        return None
+
+
 def uploads():
     """Uploads that break, at any byte; answers that are lost; a blob that isn't the one that was said."""
     with scratch() as folder, Scene(folder, push=False) as scene:
-        chance = random.Random(1)
-
-        class Cutting:
-            left = 0
-
-            def __call__(self, handler, size):
-                if size < 1000 or not self.left:
-                    return handler.rfile.read(size)
-                self.left -= 1
-                # What has come goes on to the registry as an upload that broke off there.
-                part = handler.rfile.read(chance.randrange(size))
-                with socket.create_connection(("127.0.0.1", scene.registry.port)) as broken:
-                    head = f"{handler.command} {handler.path} HTTP/1.1\r\n"
-                    head += "".join(f"{n}: {v}\r\n" for n, v in handler.headers.items() if n.lower() != "expect")
-                    broken.sendall(head.encode() + b"\r\n" + part)
-                    time.sleep(0.1)
-                return None
-
-        cutting = Cutting()
+        cutting = Cutting(scene)
         scene.network.take_body = cutting
 
         def push(number, options=(), expect=0, made="made"):
@@ -631,6 +634,31 @@ def uploads_elsewhere():
         assert other.asked and not any("Authorization" in headers for _, _, headers in other.asked)
         scene.client("pull", f"{scene.registry.name}/a:1", folder / "back", options=["--plain", "yes"])
         assert same_files(folder / "made", folder / "back")
+
+
+def encrypted():
+    """Cuts in the middle of TLS."""
+    with scratch() as folder:
+        ca = certificate(folder, "ca")
+        certs = folder / "certs"
+        certs.mkdir()
+        (certs / "ca.crt").symlink_to(ca[0])
+        options = HASTY[2:] + ["--certificates", certs]
+        with Scene(folder, tls=certificate(folder, "server", ca)) as scene:
+            chance = random.Random(2)
+            for _ in range(3):
+                scene.pull(once(lambda handler, answer: handler.cut(answer, chance.randrange(len(answer.body))) or False, is_blob, 6),
+                           only=[*options, "--retries", "6"])
+                assert scene.network.sent[scene.layer_path(1)] == SIZES[1]
+            scene.network.rule = nothing_wrong
+            scene.network.take_body = cutting = Cutting(scene)
+            for number in range(4):
+                cutting.left = 3
+                scene.client("push", folder / "made", f"{scene.network.name}/p{number}:1", options=options)
+                assert cutting.left == 0
+            scene.network.scheme = "http"  # as behind a proxy that doesn't tell
+            done = scene.client("push", folder / "made", f"{scene.network.name}/q:1", options=options, expect=1)
+            assert "not encrypted" in done.stderr, done.stderr
 
 
 def mirror_that_asks():
@@ -685,4 +713,4 @@ if __name__ == "__main__":
     skip_without("docker-registry", "openssl")
     sys.exit(run_cases([cuts, resume_of_one, stalls, slow_drip, wrong_lengths, wrong_bytes, statuses, redirects, redirect_in_the_clear,
                         endless_answers, wrong_documents, garbage, ranges, echoes, challenges, pages, uploads, uploads_elsewhere,
-                        mirror_that_asks, cancelled], sys.argv[3:]))
+                        encrypted, mirror_that_asks, cancelled], sys.argv[3:]))
