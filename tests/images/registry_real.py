@@ -5,9 +5,13 @@
 
 Needs docker-registry and openssl.
 """
+import base64
 import http.client
+import http.server
 import json
 import os
+import select
+import socket
 import sys
 
 from registries import (MANIFEST, Client, Registry, Server, TokenServer, certificate, descriptor, document, htpasswd, make_image,
@@ -26,7 +30,6 @@ def auth_file(folder, name, entry):
 
 
 def encoded(user, password):
-    import base64
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -138,8 +141,6 @@ def copied():
 
 def schema1():
     """An image of 2015 is refused in one line."""
-    import http.server
-
     class Old(http.server.BaseHTTPRequestHandler):
         def log_message(self, *_):
             pass
@@ -312,6 +313,50 @@ def mirrors():
         assert same_files(folder / "a", folder / "back2")
 
 
+def through_a_proxy():
+    """The proxy of a registry's TLS hears nothing of it; its own password is told to nobody else."""
+    heard = []
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_CONNECT(self):
+            heard.append(str(self.headers))
+            host, _, port = self.path.partition(":")
+            with socket.create_connection((host, int(port))) as other:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Proxy: yes\r\n\r\n")
+                ends = {self.connection: other, other: self.connection}
+                while True:
+                    for end in select.select(list(ends), [], [])[0]:
+                        data = end.recv(65536)
+                        if not data:
+                            self.close_connection = True
+                            return
+                        ends[end].sendall(data)
+
+    with scratch() as folder, Server(Proxy) as proxy:
+        ca = certificate(folder, "ca")
+        certs = folder / "certs"
+        certs.mkdir()
+        (certs / "ca.crt").symlink_to(ca[0])
+        (folder / "htpasswd").write_text(htpasswd(USER, PASSWORD))
+        make_image(folder / "a", SIZES)
+        client = Client(PROGRAM, SECRETS + ["password-of-a-proxy"])
+        auth = {"htpasswd": {"realm": "a test", "path": str(folder / "htpasswd")}}
+        url = f"http://me:password-of-a-proxy@127.0.0.1:{proxy.port}"
+        options = ["--certificates", certs, "--user", f"{USER}:{PASSWORD}", "--proxy", url]
+        with Registry(folder, auth=auth, tls=certificate(folder, "server", ca)) as registry:
+            client("push", folder / "a", f"{registry.name}/a:1", options=options)
+            client("pull", f"{registry.name}/a:1", folder / "back", options=options)
+            assert same_files(folder / "a", folder / "back")
+            login = "Proxy-Authorization: Basic " + encoded("me", "password-of-a-proxy")
+            assert heard and all(login in one for one in heard), heard
+            assert not any("\nAuthorization" in one or encoded(USER, PASSWORD) in one for one in heard), heard
+        options[-1] = "http://me:password-of-a-proxy@127.0.0.1:1"
+        client("pull", f"{registry.name}/a:1", folder / "back", options=[*options, "--retries", "1"], expect=1)
+
+
 def hub_credentials():
     """docker's own registry is kept under a URL of old."""
     with scratch() as folder:
@@ -325,4 +370,4 @@ def hub_credentials():
 if __name__ == "__main__":
     skip_without("docker-registry", "openssl")
     sys.exit(run_cases([plain, many_tags, mounted, chunked, referrers, copied, schema1, tls, basic, tokens, token_of_many, tokens_in_the_clear, mirrors,
-                        hub_credentials], sys.argv[2:]))
+                        through_a_proxy, hub_credentials], sys.argv[2:]))
