@@ -17,7 +17,7 @@ std::string registry_of(std::string_view key) {
   for (const std::string_view scheme : {"https://", "http://"})
     if (key.starts_with(scheme)) key.remove_prefix(scheme.size());
   const std::string host(key.substr(0, key.find('/')));
-  const bool is_hub = host == "index.docker.io" || host == docker_hub_host;
+  const bool is_hub = host == docker_hub_index || host == docker_hub_host;
   return is_hub ? std::string(docker_hub) : host;
 }
 

@@ -7,6 +7,8 @@
 namespace strata::detail {
 
 inline constexpr std::string_view docker_hub = "docker.io";
+/// A name of old for the same.
+inline constexpr std::string_view docker_hub_index = "index.docker.io";
 /// Where its API is.
 inline constexpr std::string_view docker_hub_host = "registry-1.docker.io";
 /// Under what docker keeps its credentials, and asks its helpers for them.

@@ -358,10 +358,10 @@ def through_a_proxy():
 
 
 def hub_credentials():
-    """docker's own registry is kept under a URL of old."""
+    """docker's own registry is found by its usual name."""
     with scratch() as folder:
         client = Client(PROGRAM, environment={"HOME": str(folder)})
-        for key in ("https://index.docker.io/v1/", "docker.io", "docker.io/library"):
+        for key in ("docker.io", "docker.io/library"):
             file = auth_file(folder, key, {"auth": encoded("me", "mine")})
             assert "credentials me:mine:" in client("credentials", "docker.io/library/debian", options=["--auth-file", file]).stdout, key
         assert "credentials ::" in client("credentials", "localhost:5000/debian", options=["--auth-file", file]).stdout
