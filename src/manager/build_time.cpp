@@ -28,12 +28,12 @@ std::int64_t seconds_of(const std::string& text) {
   if (zone.starts_with('.')) zone.erase(0, std::min(zone.find_first_not_of("0123456789", 1), zone.size()));
   int offset = 0;
   if (zone != "Z" && zone != "z") {
-    char sign = 0;
+    char sign[2] = {};  // scanf ends it
     int zone_hours = 0, zone_minutes = 0, zone_end = 0;
-    if (std::sscanf(zone.c_str(), "%1[+-]%2d:%2d%n", &sign, &zone_hours, &zone_minutes, &zone_end) != 3 ||
+    if (std::sscanf(zone.c_str(), "%1[+-]%2d:%2d%n", sign, &zone_hours, &zone_minutes, &zone_end) != 3 ||
         static_cast<std::size_t>(zone_end) != zone.size())
       refuse(text);
-    offset = (sign == '-' ? -1 : 1) * (zone_hours * 60 + zone_minutes) * 60;
+    offset = (sign[0] == '-' ? -1 : 1) * (zone_hours * 60 + zone_minutes) * 60;
   }
   const seconds time = sys_days(date).time_since_epoch() + hours(h) + minutes(mi) + seconds(s - offset);
   return time.count();
