@@ -23,8 +23,9 @@ struct CachedImage {
 };
 
 /// Decides what goes. `p.evict(images, bytes, wanted)` returns what is to be removed, first first: `images` are all
-/// that there are, least recently used first; `bytes` is what the store takes on the disk; `wanted`, how much more is
-/// about to come. The manager removes them in this order, and asks again until nothing more is named.
+/// that there are, least recently used first; `bytes` is what the store takes on the disk, but for what containers
+/// changed and backends keep; `wanted`, how much more is about to come, as far as that is known. The manager removes
+/// them in this order, and asks again until nothing more is named. Before the first it does what LayerStore::gc() does.
 template <typename P>
 concept CachePolicy = requires(const P& p, std::span<const CachedImage> images, std::uint64_t bytes) {
   { p.evict(images, bytes, bytes) } -> std::same_as<std::vector<Digest>>;

@@ -55,11 +55,11 @@ inline MadeImage image_of(const std::vector<std::string>& tars, std::string_view
     const std::string blob = encode(compression_by_name(codec), tar);
     const Digest digest = digest_of<Sha256>(std::string_view(blob));
     image.config.diff_ids.push_back(digest_of<Sha256>(std::string_view(tar)));
-    image.config.history.push_back({.created = "2024-02-0" + std::to_string(image.manifest.layers.size() % 9 + 1) +
-                                               "T00:00:00Z",
-                                    .created_by = "step",
-                                    .author = "someone",
-                                    .comment = comment});
+    image.config.history.push_back(
+        {.created = "2024-02-0" + std::to_string(image.manifest.layers.size() % 9 + 1) + "T00:00:00Z",
+         .created_by = "step",
+         .author = "someone",
+         .comment = comment});
     image.manifest.layers.push_back(
         {.media_type = compression_by_name(codec).media_type, .digest = digest, .size = blob.size()});
     image.blobs[digest] = blob;
@@ -74,8 +74,7 @@ inline MadeImage image_of(const std::vector<std::string>& tars, std::string_view
 /// One file of its own in each layer, with this many bytes that don't compress.
 inline MadeImage noisy_image(const std::vector<unsigned>& seeds, std::size_t size = 10'000) {
   std::vector<std::string> tars;
-  for (const unsigned seed : seeds)
-    tars.push_back(layer({file("file" + std::to_string(seed), noise(size, seed))}));
+  for (const unsigned seed : seeds) tars.push_back(layer({file("file" + std::to_string(seed), noise(size, seed))}));
   return image_of(tars);
 }
 
@@ -84,14 +83,14 @@ struct FakeNetwork {
   explicit FakeNetwork(MadeImage made) : image(std::move(made)) {}
 
   MadeImage image;
-  std::map<Digest, std::string> lies;           ///< what is given in the place of a blob
-  std::atomic<std::uint64_t> bytes = 0;         ///< of blobs that were given
-  std::atomic<std::uint64_t> opened = 0;        ///< blobs
-  std::atomic<std::uint64_t> documents = 0;     ///< but the top
+  std::map<Digest, std::string> lies;                   ///< what is given in the place of a blob
+  std::atomic<std::uint64_t> bytes = 0;                 ///< of blobs that were given
+  std::atomic<std::uint64_t> opened = 0;                ///< blobs
+  std::atomic<std::uint64_t> documents = 0;             ///< but the top
   std::atomic<std::uint64_t> break_after = UINT64_MAX;  ///< bytes of each transfer
-  std::atomic<bool> stall = false;              ///< gives nothing until it is stopped
+  std::atomic<bool> stall = false;                      ///< gives nothing until it is stopped
   std::atomic<bool> endless = false;
-  std::atomic<int> delay_ms = 0;                ///< before each piece
+  std::atomic<int> delay_ms = 0;  ///< before each piece
   std::size_t piece = 64U << 10;
   int count_fd = -1;  ///< a file that gets a byte for each byte, for several processes; -1: none
 };
@@ -132,9 +131,9 @@ class FakeSource {
       for (int i = 0; i < network_.delay_ms && !stop_.stop_requested(); ++i) std::this_thread::sleep_for(1ms);
       if (stop_.stop_requested()) throw_error(errc::cancelled, "read", "the fake registry");
       if (given_ >= network_.break_after) throw_errno(ECONNRESET, "read", "the fake registry");
-      std::size_t n = std::min<std::uint64_t>(
-          {into.size(), network_.piece, bytes_.size() - std::min<std::uint64_t>(at_, bytes_.size()),
-           network_.break_after - given_});
+      std::size_t n = std::min<std::uint64_t>({into.size(), network_.piece,
+                                               bytes_.size() - std::min<std::uint64_t>(at_, bytes_.size()),
+                                               network_.break_after - given_});
       if (n != 0) {
         std::memcpy(into.data(), bytes_.data() + at_, n);
       } else if (network_.endless) {

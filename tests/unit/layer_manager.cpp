@@ -38,7 +38,8 @@ void wait_until(const std::function<bool()>& true_now) {
 
 }  // namespace
 
-TEST_CASE("An image is pulled: its layers, its documents byte for byte, its name, and its blobs if they are to be kept") {
+TEST_CASE(
+    "An image is pulled: its layers, its documents byte for byte, its name, and its blobs if they are to be kept") {
   const bool keep = GENERATE(true, false);
   ManagedStore f;
   FakeNetwork network(noisy_image({1, 2, 3}));
@@ -87,7 +88,9 @@ TEST_CASE("An image is pulled: its layers, its documents byte for byte, its name
   }
 }
 
-TEST_CASE("Blobs that weren't kept are fetched by a later pull that keeps them, and layers that are stored aren't extracted anew") {
+TEST_CASE(
+    "Blobs that weren't kept are fetched by a later pull that keeps them, and layers that are stored aren't extracted "
+    "anew") {
   ManagedStore f;
   FakeNetwork network(noisy_image({1, 2}));
   f.pull(network, "app:1", {.keep_blobs = false});
@@ -308,8 +311,8 @@ TEST_CASE("A pull that is cancelled ends soon, leaves no draft, and a later one 
       }
     }
     if (cancelled)
-      slowest = std::max(slowest, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                      std::chrono::steady_clock::now() - asked));
+      slowest = std::max(
+          slowest, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - asked));
     CHECK(f.count("staging") == 0);
     CHECK(f.faults() == "");
   }
