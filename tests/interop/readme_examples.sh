@@ -77,5 +77,15 @@ cmp base/etc/conf applied/etc/conf
 if "$examples/readme_apply" app.tar applied "$base" 2>said; then echo "FAILED: a wrong diff id was taken"; exit 1; fi
 said "^cannot " readme_apply
 cmp base/etc/conf applied/etc/conf
+"$examples/layerctl" --root pulled load oci:image:one --tag x >/dev/null 2>&1 && { echo "FAILED: an image of nothing"; exit 1; }
+"$examples/layerctl" --root first --quiet import base.tar --tag one >/dev/null
+"$examples/layerctl" --root first --quiet run-root one made >/dev/null
+"$examples/layerctl" --root first --quiet commit made --name one/image:1 >/dev/null
+"$examples/layerctl" --root first umount made
+"$examples/layerctl" --root first save one/image:1 oci:image:one 2>/dev/null >/dev/null
+says "^sha256:.* on sha256:" "$examples/readme_image" changed oci:image:one oci:image:two
+said "^as sha256:" readme_image
+"$examples/layerctl" --root back --quiet load oci:image:two --tag two >/dev/null
+"$examples/layerctl" --root back show-image two | grep -q GREETING=hello
 says "tar+bzip2" "$examples/readme_own_codec" own base.tar.bz2
 echo "all good"
