@@ -1,5 +1,5 @@
 // Where images come from, and where they go: two contracts that layouts, archives, registries, other stores and a
-// host's own transports keep. Names of models as skopeo has them are read in transports.hpp.
+// host's own transports keep. Names of models as skopeo has them are read in transport/names.hpp.
 //
 //   strata::AnySource source{strata::OciLayoutSource("images", "debian")};
 //   strata::copy_image(source, sink);

@@ -37,7 +37,9 @@ class STRATA_API DockerArchiveSource {
 };
 
 /// Writes such an archive, in the layout that docker 1.10 and later load. Layers are stored decompressed, as docker
-/// stores them; indexes are errc::unsupported (name a platform). The file appears with finish(), as of OciArchiveSink.
+/// stores them, within the default Budget; indexes are errc::unsupported (name a platform), and layers must be those of
+/// the config's diff ids, else finish() throws errc::digest_mismatch. The file appears with finish(), as of
+/// OciArchiveSink.
 class STRATA_API DockerArchiveSink {
  public:
   static constexpr bool parallel = false;

@@ -37,12 +37,13 @@ class STRATA_API OciLayoutSource {
 
 /// Writes into a layout, which it makes where there is none. What is there stays, but for the tag, which is moved; any
 /// number of processes write to one layout at a time. A blob appears under its name once it is whole. After a crash: a
-/// layout without the image, and perhaps with blobs that none has.
+/// layout without the image, and perhaps with blobs that none has, and files `.strata-RANDOM` that nobody reads.
 class STRATA_API OciLayoutSink {
  public:
   static constexpr bool parallel = true;
 
-  /// `tag` may be empty: then the index lists the image without a name.
+  /// `tag` may be empty: then the index lists the image without a name. Throws errc::refused for a directory that has
+  /// other things and is no layout, errc::bad_argument for a name that the image spec doesn't have.
   OciLayoutSink(const boost::filesystem::path& directory, const std::string& tag);
   OciLayoutSink(OciLayoutSink&&) noexcept;
   OciLayoutSink& operator=(OciLayoutSink&&) noexcept;
