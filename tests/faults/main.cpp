@@ -137,7 +137,7 @@ class Trial {
   }
 
   /// A commit has the times of its container, which is another each time.
-  bool commits_anew() const { return operation_.name == "commit"; }
+  bool commits_anew() const { return operation_.name.starts_with("commit"); }
 
   template <class Check>
   void disturbed(const Fault& fault, std::string& what, Check check) {

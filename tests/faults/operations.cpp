@@ -438,6 +438,7 @@ const std::vector<Operation>& operations() {
         unmounting(),
     };
     for (Operation& operation : keeping_operations()) operations.push_back(std::move(operation));
+    for (Operation& operation : image_operations()) operations.push_back(std::move(operation));
     for (Operation& operation : transport_operations()) operations.push_back(std::move(operation));
     return operations;
   }();

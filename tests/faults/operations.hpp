@@ -29,6 +29,8 @@ const std::vector<Operation>& operations();
 std::vector<Operation> keeping_operations();
 /// Those of images in layouts and archives, the same.
 std::vector<Operation> transport_operations();
+/// Those of images of a store, the same.
+std::vector<Operation> image_operations();
 /// Removes all layers but these.
 void forget_all_but(Scene& scene, const std::vector<Digest>& kept);
 
