@@ -30,6 +30,16 @@ std::string name_in_store(std::string_view name, const PullOptions& options) {
   }
 }
 
+/// What names no layer is the name of an image.
+std::optional<Digest> layer_of(const LayerStoreBase& store, std::string_view name) {
+  try {
+    return store.resolve(name);
+  } catch (const Error& error) {
+    if (error.code() != errc::not_found && error.code() != errc::bad_argument) throw;
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 LayerManagerBase::LayerManagerBase(LayerStoreBase& store, detail::MounterPolicy mounter, detail::EvictPolicy cache)
@@ -81,14 +91,9 @@ MountedRoot LayerManagerBase::prepare_by(std::string_view what, std::string_view
       images().touch(image->digest);
       return mounter_.mount(image->layer, container, options.mount);
     }
-    try {
-      const Digest layer = store_.resolve(what);
-      lease.add(layer);
-      return mounter_.mount(layer, container, options.mount);
-    } catch (const Error& error) {
-      // What names no layer is the name of an image.
-      if (error.code() != errc::not_found && error.code() != errc::bad_argument) throw;
-      if (store_.find_container(container)) throw;
+    if (const auto layer = layer_of(store_, what)) {
+      lease.add(*layer);
+      return mounter_.mount(*layer, container, options.mount);
     }
   }
   const Image image = pull_named(what, options.pull, open, lease);

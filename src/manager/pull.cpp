@@ -144,6 +144,7 @@ class Pull {
       bytes.resize(file.read_at(0, std::as_writable_bytes(std::span(bytes))));
       try {
         Document config = Document::checked(std::move(bytes), wanted, source_.name());
+        file.complete();  // whoever else waits for it
         config_file_.emplace(std::move(file));
         return config;
       } catch (const Error& error) {

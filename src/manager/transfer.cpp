@@ -179,7 +179,7 @@ void Transfer::fetch(Blob& blob) {
   // Whoever had it before may have stored the layer.
   if (leave(blob)) return file.drop_if_unused();
   if (use_kept(blob)) {
-    if (file.size() == 0) file.drop_if_unused();
+    file.drop_if_unused();
     return set(blob, State::complete);
   }
   while (file.size() > blob.descriptor.size) {  // no bytes of this blob
@@ -207,9 +207,9 @@ bool Transfer::use_kept(Blob& blob) {
   FileDescriptor fd(sys::openat(core_.root_descriptor(), path.c_str(), O_RDONLY | O_NOFOLLOW));
   if (!fd && errno == ENOENT) return false;
   if (!fd) throw_errno(errno, "open the kept blob", blob.descriptor.digest.to_string());
-  (void)sys::linkat(core_.root_descriptor(), path.c_str(), draft_.descriptor(), second_name(blob).c_str(), 0);
   const std::uint64_t size = stat_of(fd.get()).size;
   if (size != blob.descriptor.size) return false;
+  (void)sys::linkat(core_.root_descriptor(), path.c_str(), draft_.descriptor(), second_name(blob).c_str(), 0);
   const std::lock_guard hold(mutex_);
   blob.old = true;
   blob.there = size;

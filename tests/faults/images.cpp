@@ -30,6 +30,7 @@ Image pull(Scene& scene, bool keep_blobs, const std::string& name = "app") {
 
 /// One that is made here, of plain layers.
 Image make(Scene& scene, const std::string& name) {
+  scene.store().tag("kept", scene.child());
   const MadeImage made = image_of({tars().base, tars().child}, "none");
   return ImageStore(scene.store())
       .add({.manifest = made.top, .config = made.config.document(), .index = {}, .made = true, .name = name});
@@ -49,10 +50,10 @@ std::string images_of(Scene& scene) {
 
 void forget_images(Scene& scene) {
   scene.remove_container("c");
+  // The tag of the scene's own layers keeps them.
   for (const Image& image : ImageStore(scene.store()).list()) ImageStore(scene.store()).remove(image.digest, true);
   for (const Tag& tag : scene.store().tags()) scene.store().untag(tag.name);
   scene.store().gc();
-  // What images stand on goes with them; the scene's own is to stay.
   for (const char* room : {"images", "blobs", "downloads"}) fs::remove_all(scene.root() / room);
   fs::remove_all(scene.place() / "layout");
   forget_all_but(scene, {scene.base(), scene.child()});
@@ -131,7 +132,7 @@ Operation collecting() {
     return images_of(scene);
   });
   operation.prepare = [](Scene& scene) {
-    make(scene, "kept");
+    make(scene, "made");
     pull(scene, true);
     scene.store().untag("app");
   };
