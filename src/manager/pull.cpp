@@ -80,7 +80,7 @@ class Pull {
     std::set<Digest> distrusted;
     while (!attempt(distrusted)) {
     }
-    if (config_file_) config_file_->drop_if_unused();
+    if (config_file_) config_file_->release();
     return ImageStore(store_).get(documents_.manifest.digest.to_string());
   }
 
@@ -136,7 +136,7 @@ class Pull {
     if (auto config = stored_config()) return *std::move(config);
     Download file = Download::open(core_, wanted, stop_);
     if (auto config = stored_config()) {
-      file.drop_if_unused();
+      file.release();
       return *std::move(config);
     }
     if (file.size() == wanted.size && wanted.size != 0) {

@@ -177,9 +177,9 @@ void Transfer::fetch(Blob& blob) {
   if (leave(blob)) return;
   Download file = Download::open(core_, blob.descriptor, stop_.get_token());
   // Whoever had it before may have stored the layer.
-  if (leave(blob)) return file.drop_if_unused();
+  if (leave(blob)) return file.release();
   if (use_kept(blob)) {
-    file.drop_if_unused();
+    file.release();
     return set(blob, State::complete);
   }
   while (file.size() > blob.descriptor.size) {  // no bytes of this blob
@@ -308,8 +308,8 @@ void Transfer::place_blobs() {
 }
 
 void Transfer::clean() {
-  for (const Blob& blob : blobs_)
-    if (blob.file) blob.file->drop_if_unused();
+  for (Blob& blob : blobs_)
+    if (blob.file) blob.file->release();
 }
 
 }  // namespace strata::detail

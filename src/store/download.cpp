@@ -20,9 +20,8 @@ FileDescriptor open_room(const StoreCore& core) {
 
 }  // namespace
 
-std::string Download::path() const {
-  return "downloads/" + std::string(blob_.digest.algorithm()) + "-" + blob_.digest.hex();
-}
+std::string Download::name() const { return std::string(blob_.digest.algorithm()) + "-" + blob_.digest.hex(); }
+std::string Download::path() const { return "downloads/" + name(); }
 
 Download Download::open(const StoreCore& core, const Descriptor& blob, const std::stop_token& stop) {
   using namespace std::chrono_literals;
@@ -66,8 +65,10 @@ void Download::drop() const {
     throw_errno(errno, "remove", quoted(path()));
 }
 
-void Download::drop_if_unused() const {
-  if (Lock::attempt_on(fd_.get(), path(), Lock::Kind::exclusive)) drop();
+/// Let go of first: of several that hold it at the end, none could have it alone.
+void Download::release() {
+  fd_.reset();
+  (void)remove_download(*core_, name());
 }
 
 void Download::sync() const {
@@ -109,8 +110,8 @@ bool remove_download(const StoreCore& core, const std::string& name) {
   const std::string path = "downloads/" + name;
   const FileDescriptor fd(sys::openat(core.root_descriptor(), path.c_str(), O_RDWR | O_NOFOLLOW));
   if (!fd || !Lock::attempt_on(fd.get(), path, Lock::Kind::exclusive) || !core.is_at(path, fd.get())) return false;
-  if (sys::unlinkat(core.root_descriptor(), path.c_str(), 0) != 0) throw_errno(errno, "remove", quoted(path));
-  return true;
+  if (sys::unlinkat(core.root_descriptor(), path.c_str(), 0) == 0) return true;
+  throw_errno(errno, "remove", quoted(path));
 }
 
 }  // namespace strata::detail

@@ -33,8 +33,8 @@ class Download {
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> into) const;
   /// Takes its name away.
   void drop() const;
-  /// The same, unless somebody else needs it.
-  void drop_if_unused() const;
+  /// Lets go of it, and takes its name away unless somebody else has it.
+  void release();
   void sync() const;
   /// Makes it the kept blob. Its bytes are proven and synced; the store's lock is held shared. False: it has lost its
   /// name.
@@ -43,6 +43,7 @@ class Download {
  private:
   Download(const StoreCore& core, Descriptor blob, FileDescriptor fd)
       : core_(&core), blob_(std::move(blob)), fd_(std::move(fd)) {}
+  std::string name() const;
   std::string path() const;
 
   const StoreCore* core_;

@@ -60,10 +60,9 @@ TEST_CASE("A complete download is had by many, and removed when none has it") {
   std::string read(text.size() + 1, ' ');
   CHECK(two->read_at(4, std::as_writable_bytes(std::span(read))) == text.size() - 4);
   CHECK(detail::broken_downloads(f.core, std::chrono::seconds(0)).empty());
-  one->drop_if_unused();
+  one->release();
   CHECK(fs::exists(f.file));
-  one.reset();
-  two->drop_if_unused();
+  two->release();
   CHECK_FALSE(fs::exists(f.file));
 }
 
