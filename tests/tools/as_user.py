@@ -113,6 +113,7 @@ def run(mode, command, scratch):
         except BaseException as error:  # noqa: the child must never return into the parent's code
             print(f"as_user: {error}", file=sys.stderr, flush=True)
             os._exit(1)
+    os.close(to_parent[1])  # a child that ends without a word is heard of
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda caught, _: os.kill(child, caught))
     if mode == "--namespace" and os.read(to_parent[0], 1) == b"+":
