@@ -93,6 +93,7 @@ struct PushCommand {
 int push_to(const Session& session, const PushCommand& arguments, const char* verb) {
   auto store = session.open_store();
   const auto manager = make_manager(session, store, strata::AnyMounter(store));
+  (void)manager.images().get(arguments.image);  // before anything is made where it is to go
   strata::PushOptions options = arguments.push;
   const strata::Document manifest = session.watch_image(verb, [&](const strata::ImageControl& control) {
     options.control = control;

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "interop"))
@@ -122,9 +123,8 @@ def load_and_save(s):
         assert (s.place / "saved/blobs/sha256" / blob.name).read_bytes() == blob.read_bytes(), blob
     assert cli("save", "app:1", "oci-archive:app.oci.tar:app") == s.digest
     assert cli("load", "app.oci.tar", "--tag", "again") == s.digest
-    docker = cli("save", "app:1", "docker-archive:app.tar:app:1")
-    loaded = cli("load", "app.tar", "--tag", "from-docker")
-    assert loaded == docker, (loaded, docker)
+    cli("save", "app:1", "docker-archive:app.tar:app:1")  # which has no manifest, and plain layers
+    cli("load", "app.tar", "--tag", "from-docker")
     images = {name: image for image in cli.json("images") for name in image["names"]}
     assert images["again"]["digest"] == images["app:1"]["digest"] == s.digest, images
     assert images["from-docker"]["layer"] == images["app:1"]["layer"]
@@ -383,7 +383,8 @@ def check(own, only):
             try:
                 case(Scene(own.layerctl, place))
             except AssertionError as failure:
-                raise session.Failed(f"{case.__name__}: {failure}") from failure
+                line = traceback.extract_tb(failure.__traceback__)[-1]
+                raise session.Failed(f"{case.__name__}, line {line.lineno}: {str(failure) or line.line}") from failure
             print(f"{case.__name__}: as it should be ({time.monotonic() - start:.1f} s)", flush=True)
 
 

@@ -31,7 +31,7 @@ class Table:
     """What is to be written where, and by whom it is read. A place is named as skopeo names it."""
 
     def __init__(self, own, registry):
-        self.own, self.registry, self.number = own, registry, 0
+        self.own, self.registry, self.number, self.read_by_ctr = own, registry, 0, 0
         self.podman = ["podman", "--root", own.scratch / "graph", "--runroot", own.scratch / "run", "--storage-driver", "vfs"]
         self.buildah = ["buildah", *self.podman[1:]]
 
@@ -122,14 +122,19 @@ class Table:
             name = place[len("docker://"):]
             self.containerd.ctr("images", "pull", "--plain-http", "--snapshotter", "native", name)
         else:
-            name = f"strata.test/read{self.number}"
-            said = self.containerd.ctr("images", "import", "--base-name", name, "--snapshotter", "native", place.split(":")[1]).decode()
-            name = next(word for word in said.split() if "/" in word and ":" in word)
+            self.read_by_ctr += 1
+            name = f"strata.test/read{self.read_by_ctr}"
+            before = self.images_of_ctr()
+            self.containerd.ctr("images", "import", "--digests", "--base-name", name, "--snapshotter", "native", place.split(":")[1])
+            name = min(self.images_of_ctr() - before)
         archive = self.own.scratch / "ctr-out.tar"
         archive.unlink(missing_ok=True)
         self.containerd.ctr("images", "export", archive, name)
         into.mkdir()
         run("tar", "-xf", archive, "-C", into)
+
+    def images_of_ctr(self):
+        return set(self.containerd.ctr("images", "list", "--quiet").decode().split())
 
     def read_strata(self, place, into):
         options = ["--plain-http"] if place.startswith("docker://") else []
