@@ -100,11 +100,12 @@ std::unique_ptr<HttpTransfer> Endpoint::attempt(const RegistryRequest& request, 
   for (bool was_known = false;;) {
     std::optional<std::string> used;
     std::unique_ptr<HttpTransfer> answer;
+    const bool plain = plain_;  // another thread may find out meanwhile
     try {
       answer = follow(request, used, stop);
       https_works_ = true;
     } catch (const Error& error) {
-      if (!falls_back_to_http(error)) throw;
+      if (plain || !falls_back_to_http(error)) throw;
       continue;
     }
     // Once we were somebody and were refused all the same, a new token may do, and only one.
@@ -117,7 +118,7 @@ std::unique_ptr<HttpTransfer> Endpoint::attempt(const RegistryRequest& request, 
 
 /// Where nobody asked for certificates, a registry that doesn't speak TLS is asked in the clear.
 bool Endpoint::falls_back_to_http(const Error& error) {
-  if (options_.verify_tls || https_works_ || plain_) return false;
+  if (options_.verify_tls || (https_works_ && !plain_)) return false;
   const int number = error.code().category() == boost::system::system_category() ? error.code().value() : 0;
   if (number != EPROTO && number != ECONNREFUSED) return false;
   plain_ = true;
