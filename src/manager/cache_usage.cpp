@@ -74,11 +74,8 @@ class Ledger {
     for (const ImageRecord& record : images_) {
       const auto used = image_used(core_, record.digest);
       if (!used) continue;
-      CachedImage image{.image = record.digest,
-                        .names = {},
-                        .used = *used,
-                        .bytes = 0,
-                        .needed = needed_.contains(record.layer)};
+      CachedImage image{
+          .image = record.digest, .names = {}, .used = *used, .bytes = 0, .needed = needed_.contains(record.layer)};
       for (const TagRecord& tag : tags_)
         if (tag.image == record.digest) image.names.push_back(tag.name);
       image.bytes = usage_of(core_, image_path(record.digest));
