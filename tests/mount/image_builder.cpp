@@ -176,13 +176,14 @@ TEST_CASE("what is copied stays beneath the root, wherever its links lead") {
           {.path = "inside", .type = '2', .link = "real"},
           {.path = "real/", .type = '5', .mode = "0000711"},
           {.path = "real/data", .type = '2', .link = "../absolute"}});
+  int looks = 0;
   for (const char* to : {"/absolute", "up", "/inside", "/new/../inside", "/../../../real"}) {
     CAPTURE(to);
     auto builder = f.builder();
     builder.copy(f.app, to, ::geteuid(), ::getegid());
     const Image image = builder.build("copied");
     CHECK(fs::is_empty(outside));
-    const auto root = f.mounted(image, "look");
+    const auto root = f.mounted(image, "look" + std::to_string(++looks));
     const bool within =
         std::string(to).find("real") != std::string::npos || std::string(to).find("inside") != std::string::npos;
     const fs::path place = within ? root.path() / "real" : root.path() / outside;
@@ -193,7 +194,6 @@ TEST_CASE("what is copied stays beneath the root, wherever its links lead") {
     REQUIRE(::stat((root.path() / "real").c_str(), &real) == 0);
     CHECK((real.st_mode & 07777U) == 0711);
   }
-  Mounter<>{f.store}.remove("look");
   auto builder = f.builder();
   builder.copy(f.app, "/loop", ::geteuid(), ::getegid());
   CHECK(thrown([&] { builder.build("copied"); }).code().value() == ELOOP);
