@@ -183,6 +183,7 @@ class LayerManager : public LayerManagerBase {
   /// Pushes an image to a name of transport/names.hpp.
   Document push(std::string_view image, std::string_view to, const PushOptions& options = {},
                 const TransportOptions& transport = {}) const {
+    (void)images().get(image);  // before a sink makes anything
     return LayerManagerBase::push(image, open_sink(ImageName::parse(to), transport), options);
   }
 

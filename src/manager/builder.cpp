@@ -94,7 +94,7 @@ class ImageBuilder::Build {
   void take(const Step& step) {
     const std::stop_token& stop = options_.control.stop;
     if (stop.stop_requested()) throw_error(errc::cancelled, "build", "an image");
-    if (step.config) return step.config(image_.config());
+    if (step.config) return image_.change(step.config);
     const Action action = step.action(time_, stop);
     const std::string key = time_.fixed ? action.key + '\n' + time_.text : action.key;
     std::optional<Layer> layer = options_.use_cache ? cached(key) : std::nullopt;
@@ -110,7 +110,8 @@ class ImageBuilder::Build {
   Image finish(const ImageStore& images, const std::string& name) {
     if (!top_)
       throw_error(errc::bad_argument, "build", "an image", "it has no layers", "give it a step that makes one");
-    const NewImage image = image_.finish(time_.text, options_.author, name);
+    image_.date(time_.text, options_.author);
+    const NewImage image = image_.finish(name);
     cache_.sweep();
     return images.add(image);
   }

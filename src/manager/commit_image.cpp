@@ -2,62 +2,25 @@
 #include <strata/layer_manager.hpp>
 
 #include "base/files.hpp"
-#include "store/images.hpp"
+#include "manager/grown_image.hpp"
 
 #include <algorithm>
-#include <utility>
+#include <vector>
 
 namespace strata {
 
 namespace {
 
-/// A manifest and a config, of the image that a container stands on.
-struct Parts {
-  ImageManifest manifest;
-  ImageConfig config;
-};
-
-/// Of several images with this layer the one that was used last.
-std::optional<Parts> parts_of_image(const LayerStoreBase& store, const Digest& layer) {
+/// Of several images with this layer the one that was used last; of none, what the store knows of the layers.
+detail::GrownImage image_of(const LayerStoreBase& store, const Digest& top) {
   std::vector<Image> images = ImageStore(store).list();
-  std::erase_if(images, [&](const Image& image) { return image.layer != layer; });
+  std::erase_if(images, [&](const Image& image) { return image.layer != top; });
   const auto last = std::ranges::max_element(images, {}, &Image::used);
-  if (last == images.end()) return std::nullopt;
-  return Parts{ImageManifest::parse(last->manifest), ImageConfig::parse(last->config)};
-}
-
-/// An image of layers that nobody has said more of than the store knows.
-Parts parts_of_layers(const LayerStoreBase& store, const Digest& top) {
-  Parts parts;
-  parts.config.platform = Platform::host();
-  for (const Layer& layer : store.chain(top)) {
-    parts.config.diff_ids.push_back(layer.diff_id());
-    parts.config.history.push_back(
-        {.created = layer.created, .created_by = {}, .author = layer.author, .comment = layer.comment});
-    parts.manifest.layers.push_back(
-        {.media_type = std::string(media_type::oci_layer), .digest = layer.diff_id(), .size = layer.tar_size});
-  }
-  return parts;
-}
-
-void add_layer(Parts& parts, const Layer& layer, const CommitImageOptions& options, const std::string& created) {
-  ImageManifest& manifest = parts.manifest;
-  ImageConfig& config = parts.config;
-  const bool docker = manifest.media_type == media_type::docker_manifest;
-  manifest.layers.push_back({.media_type = std::string(docker ? media_type::docker_layer : media_type::oci_layer),
-                             .digest = layer.diff_id(),
-                             .size = layer.tar_size});
-  // What is said of the base isn't said of this one.
-  manifest.subject.reset();
-  manifest.artifact_type.clear();
-  manifest.annotations.clear();
-  // A history has an entry for each layer, or says nothing.
-  if (config.history.empty()) config.history.resize(config.diff_ids.size());
-  config.diff_ids.push_back(layer.diff_id());
-  config.history.push_back(
-      {.created = created, .created_by = options.created_by, .author = options.author, .comment = options.comment});
-  config.created = created;
-  if (!options.author.empty()) config.author = options.author;
+  if (last != images.end()) return detail::GrownImage(*last);
+  detail::GrownImage image;
+  for (const Layer& layer : store.chain(top))
+    image.add(layer, {.created = layer.created, .created_by = {}, .author = layer.author, .comment = layer.comment});
+  return image;
 }
 
 }  // namespace
@@ -74,16 +37,13 @@ Image LayerManagerBase::commit(std::string_view container, const CommitImageOpti
                                              .lease = &lease,
                                              .tag = {},
                                              .control = options.control});
-  auto base = parts_of_image(store_, found->layer);
-  Parts parts = base ? *std::move(base) : parts_of_layers(store_, found->layer);
-  add_layer(parts, layer, options, created);
-  const std::vector<Digest> diff_ids = parts.config.diff_ids;
-  if (options.change) options.change(parts.config);
-  parts.config.diff_ids = diff_ids;
-  const Document config = parts.config.document();
-  parts.manifest.config = config.descriptor();
-  const Image image = images().add(
-      {.manifest = parts.manifest.document(), .config = config, .index = {}, .made = true, .name = options.name});
+  detail::GrownImage grown = image_of(store_, found->layer);
+  grown.add(
+      layer,
+      {.created = created, .created_by = options.created_by, .author = options.author, .comment = options.comment});
+  grown.date(created, options.author);
+  if (options.change) grown.change(options.change);
+  const Image image = images().add(grown.finish(options.name));
   (void)trim();
   return image;
 }

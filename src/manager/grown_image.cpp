@@ -1,5 +1,8 @@
 #include "manager/grown_image.hpp"
 
+#include <utility>
+#include <vector>
+
 namespace strata::detail {
 
 GrownImage::GrownImage() { config_.platform = Platform::host(); }
@@ -26,9 +29,18 @@ void GrownImage::add(const Layer& layer, HistoryEntry made_by) {
                               .size = layer.tar_size});
 }
 
-NewImage GrownImage::finish(const std::string& created, const std::string& author, const std::string& name) {
+void GrownImage::date(const std::string& created, const std::string& author) {
   config_.created = created;
   if (!author.empty()) config_.author = author;
+}
+
+void GrownImage::change(const std::function<void(ImageConfig&)>& change) {
+  std::vector<Digest> diff_ids = config_.diff_ids;
+  change(config_);
+  config_.diff_ids = std::move(diff_ids);
+}
+
+NewImage GrownImage::finish(const std::string& name) {
   NewImage image{.manifest = {}, .config = config_.document(), .made = true, .name = name};
   manifest_.config.media_type = image.config.media_type;
   manifest_.config.digest = image.config.digest;

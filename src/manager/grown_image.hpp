@@ -5,6 +5,7 @@
 #include <strata/image_store.hpp>
 #include <strata/layer.hpp>
 
+#include <functional>
 #include <string>
 
 namespace strata::detail {
@@ -17,9 +18,11 @@ class GrownImage {
 
   /// One layer more, as a plain tar named by its diff id.
   void add(const Layer& layer, HistoryEntry made_by);
-  ImageConfig& config() { return config_; }
-  /// `created`: of the image, RFC 3339.
-  NewImage finish(const std::string& created, const std::string& author, const std::string& name);
+  /// Of the image, RFC 3339; an empty author: as it was.
+  void date(const std::string& created, const std::string& author);
+  /// Has the host change the config; what the layers are stays as it is.
+  void change(const std::function<void(ImageConfig&)>& change);
+  NewImage finish(const std::string& name);
 
  private:
   ImageManifest manifest_;
