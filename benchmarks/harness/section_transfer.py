@@ -1,8 +1,8 @@
 """Pull from a registry on this machine (Debian's docker-registry), and push to it: strata and the peers. What the registry
 itself takes is in everyone's wall time, and in nobody's CPU time."""
 import contextlib
+import random
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -32,9 +32,7 @@ def run(bench, images):
 @contextlib.contextmanager
 def registry(place):
     with peers.emptied(place):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
+        address = f"127.0.0.1:{random.randrange(10000, 32000)}"
         (place / "config.yml").write_text(
             f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {place}/data}}}}\n"
             f"http: {{addr: {address}}}\n")
@@ -46,6 +44,8 @@ def registry(place):
                 with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"http://{address}/v2/"):
                     break
                 time.sleep(0.1)
+            if process.poll() is not None:
+                raise measure.Failed(f"docker-registry ended: see {place}/log")
             yield address
         finally:
             process.terminate()

@@ -2,6 +2,7 @@
 #include "operations.hpp"
 
 #include <strata/error.hpp>
+#include <strata/image_builder.hpp>
 #include <strata/layer_manager.hpp>
 #include <strata/mount/copy.hpp>
 #include <strata/transport/oci_layout.hpp>
@@ -11,6 +12,7 @@
 #include <boost/filesystem/operations.hpp>
 
 #include <chrono>
+#include <span>
 
 namespace strata::test {
 
@@ -54,7 +56,7 @@ void forget_images(Scene& scene) {
   for (const Image& image : ImageStore(scene.store()).list()) ImageStore(scene.store()).remove(image.digest, true);
   for (const Tag& tag : scene.store().tags()) scene.store().untag(tag.name);
   scene.store().gc();
-  for (const char* room : {"images", "blobs", "downloads"}) fs::remove_all(scene.root() / room);
+  for (const char* room : {"images", "blobs", "downloads", "steps"}) fs::remove_all(scene.root() / room);
   fs::remove_all(scene.place() / "layout");
   forget_all_but(scene, {scene.base(), scene.child()});
 }
@@ -163,11 +165,26 @@ Operation mounting() {
   return operation;
 }
 
+Operation building() {
+  return of_images("build an image", [](Scene& scene) {
+    Manager manager = manager_of(scene);
+    ImageBuilder builder(manager, "scratch");
+    builder.run("write",
+                [](const fs::path& root) { create_file(root / "file").write(std::as_bytes(std::span("text"))); });
+    builder.config([](ImageConfig& config) { config.config.cmd = {{"/file"}}; });
+    const BuildOptions options{.created = "2024-01-01T00:00:00Z"};
+    const Image image = builder.build("built", options);
+    builder.build("built", options);  // removes a container that the first couldn't
+    scene.store().gc({.min_age = std::chrono::seconds(0)});
+    return image.digest.to_string() + std::to_string(scene.store().containers().size());
+  });
+}
+
 }  // namespace
 
 std::vector<Operation> image_operations() {
   return {pulling(false), pulling(true), committing(), pushing(false), pushing(true),
-          removing(),     collecting(),  tagging(),    mounting()};
+          removing(),     collecting(),  tagging(),    mounting(),     building()};
 }
 
 }  // namespace strata::test

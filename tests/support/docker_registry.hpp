@@ -17,6 +17,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <random>
 #include <thread>
 
 namespace strata::test {
@@ -59,15 +60,17 @@ class DockerRegistry {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return address;
   }
+  /// One that the kernel gives to nobody who asks for any: between this look and the registry's, another would get it.
   static std::uint16_t free_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in bound = address(0);
-    socklen_t size = sizeof bound;
-    const bool found = ::bind(probe, reinterpret_cast<sockaddr*>(&bound), size) == 0 &&
-                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&bound), &size) == 0;
-    ::close(probe);
-    if (!found) throw std::runtime_error("there is no free port");
-    return ntohs(bound.sin_port);
+    std::random_device random;
+    for (int tries = 0; tries < 1000; ++tries) {
+      const sockaddr_in place = address(static_cast<std::uint16_t>(10000 + random() % 22000));
+      const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      const bool found = ::bind(probe, reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0;
+      ::close(probe);
+      if (found) return ntohs(place.sin_port);
+    }
+    throw std::runtime_error("there is no free port");
   }
   bool answers() const {
     const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
