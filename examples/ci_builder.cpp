@@ -1,6 +1,6 @@
 // A CI builder on one page: an image of a base, a directory and a command that is run in it, pushed to a registry.
 //
-//   ci_builder STORE BASE APP IMAGE TO
+//   ci_builder [--plain-http] STORE BASE APP IMAGE TO
 //   ci_builder store docker://debian:12 app/ app:1 docker://registry.example/app:1
 //
 // Steps that were made before are taken from the store. With SOURCE_DATE_EPOCH, two builds give the same digest. The
@@ -14,6 +14,7 @@
 #include <iostream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -45,13 +46,14 @@ strata::Image build(strata::LayerManager<>& manager, const char* base, const cha
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 6) {
-    std::cerr << "usage: ci_builder STORE BASE APP IMAGE TO\n";
+  const bool plain_http = argc == 7 && std::string_view(argv[1]) == "--plain-http";  // for a registry on this machine
+  if (plain_http) ++argv;
+  if (argc != 6 && !plain_http) {
+    std::cerr << "usage: ci_builder [--plain-http] STORE BASE APP IMAGE TO\n";
     return 2;
   }
   strata::LayerStore<> store{argv[1]};
-  // A registry at hand may have plain HTTP alone, or a certificate of its own.
-  const strata::TransportOptions transport{.registry = {.verify_tls = false}};
+  const strata::TransportOptions transport{.registry = {.plain_http = plain_http}};
   strata::LayerManager<> manager{store, strata::AnyMounter(store), {.options = transport}};
   const strata::Image image = build(manager, argv[2], argv[3], argv[4]);
   std::cout << "image   " << image.digest.to_string() << '\n';

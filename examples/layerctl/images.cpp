@@ -58,17 +58,6 @@ struct RemoveArguments {
   bool force = false;
 };
 
-/// The name among those of the image that the text means; empty: it is meant by digest.
-std::string name_meant(const strata::Image& image, const std::string& text) {
-  const auto has = [&](const std::string& name) { return std::ranges::count(image.names, name) != 0; };
-  if (has(text)) return text;
-  try {
-    if (const std::string whole = strata::ImageReference::parse(text).to_string(); has(whole)) return whole;
-  } catch (const strata::Error&) {  // no reference: a digest's first digits, say
-  }
-  return {};
-}
-
 int remove_image(const Session& session, const RemoveArguments& arguments) {
   auto store = session.open_store();
   const strata::ImageStore store_images{store};
@@ -82,6 +71,9 @@ int remove_image(const Session& session, const RemoveArguments& arguments) {
       store.untag(name);
       object["untagged"] = name;
     } else {
+      if (image.names.size() > 1 && !arguments.force)
+        strata::throw_error(strata::errc::in_use, "remove the image", image.digest.to_string(),
+                            "it has " + std::to_string(image.names.size()) + " names", "name one of them, or force it");
       for (const strata::Digest& layer : store_images.remove(image.digest, arguments.force))
         object["layers"].push_back(layer.to_string());
     }

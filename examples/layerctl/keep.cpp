@@ -130,11 +130,13 @@ Json json_of(const strata::GcResult& result) {
     for (const strata::Digest& digest : digests) array.push_back(digest.to_string());
     return array;
   };
-  return {{"layers", texts(result.layers)},
+  return {{"images", texts(result.images)},
+          {"layers", texts(result.layers)},
           {"trees", texts(result.trees)},
           {"blobs", texts(result.blobs)},
           {"leases", result.leases},
           {"drafts", result.drafts},
+          {"downloads", result.downloads},
           {"unreadable", texts(result.unreadable)},
           {"exclusive_bytes", result.exclusive_bytes},
           {"shared_bytes", result.shared_bytes},
@@ -142,9 +144,10 @@ Json json_of(const strata::GcResult& result) {
 }
 
 void say(const strata::GcResult& result, bool dry_run) {
-  std::cerr << (dry_run ? "would remove " : "removed ") << result.layers.size() << " layers, " << result.trees.size()
-            << " trees, " << result.blobs.size() << " blobs, " << result.leases.size() << " leases, "
-            << result.drafts.size() << " drafts: " << human_size(result.exclusive_bytes) << " on the disk";
+  std::cerr << (dry_run ? "would remove " : "removed ") << result.images.size() << " images, " << result.layers.size()
+            << " layers, " << result.trees.size() << " trees, " << result.blobs.size() << " blobs, "
+            << result.leases.size() << " leases, " << result.drafts.size() << " drafts, " << result.downloads.size()
+            << " downloads: " << human_size(result.exclusive_bytes) << " on the disk";
   if (result.shared_bytes != 0)
     std::cerr << ", and " << human_size(result.shared_bytes) << " that are used elsewhere too";
   std::cerr << '\n';

@@ -1,5 +1,6 @@
 #include "manager.hpp"
 
+#include <algorithm>
 #include <iostream>
 
 namespace layerctl {
@@ -10,6 +11,16 @@ strata::LayerManager<> make_manager(const Session& session, strata::LayerStore<>
     return {
         store, std::move(mounter), {.options = transports}, strata::LeastRecentlyUsed{.limit = *session.cache_limit}};
   return {store, std::move(mounter), {.options = transports}};
+}
+
+std::string name_meant(const strata::Image& image, const std::string& text) {
+  const auto has = [&](const std::string& name) { return std::ranges::count(image.names, name) != 0; };
+  if (has(text)) return text;
+  try {
+    if (const std::string whole = strata::ImageReference::parse(text).to_string(); has(whole)) return whole;
+  } catch (const strata::Error&) {  // no reference: a digest's first digits, say
+  }
+  return {};
 }
 
 Json json_of(const strata::Image& image) {

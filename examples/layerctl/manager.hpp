@@ -15,6 +15,8 @@ namespace layerctl {
 strata::LayerManager<> make_manager(const Session& session, strata::LayerStore<>& store, strata::AnyMounter mounter,
                                     const strata::TransportOptions& transports = {});
 
+/// The name among those of the image that the text means; empty: it is meant by digest.
+std::string name_meant(const strata::Image& image, const std::string& text);
 Json json_of(const strata::Image& image);
 /// The digest of each, a line, or all as JSON: one as an object, several as a list.
 void print(const Session& session, const std::vector<strata::Image>& images);

@@ -113,7 +113,13 @@ int push_to(const Session& session, const PushCommand& arguments, const char* ve
 
 int push(const Session& session, const PushCommand& arguments) {
   PushCommand whole = arguments;
-  if (whole.to.empty()) whole.to = whole.image;
+  if (whole.to.empty()) {
+    const strata::Image image = strata::ImageStore(session.open_store()).get(arguments.image);
+    whole.to = name_meant(image, arguments.image);
+    if (whole.to.empty())
+      strata::throw_error(strata::errc::bad_argument, "push", strata::quoted(arguments.image), "it isn't said where to",
+                          "give the name that it is to have there");
+  }
   return push_to(session, whole, "push");
 }
 

@@ -23,6 +23,7 @@ struct Container {
   std::string backend;  ///< "overlay"
   /// What marks in upper() mean, where that isn't what they mean in the store's trees.
   std::optional<UnionForm> form;
+  std::optional<Digest> image;        ///< whose manifest has this digest, if it was made for one
   bool whole = false;                 ///< upper() holds all that the container shows, not only what was changed
   OverlayOptions options;             ///< as asked for
   boost::filesystem::path directory;  ///< ROOT/containers/NAME

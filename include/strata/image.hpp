@@ -178,8 +178,8 @@ struct STRATA_API ImageConfig {
   friend bool operator==(const ImageConfig&, const ImageConfig&) = default;
 };
 
-/// Throws errc::bad_archive where a manifest and its config speak of different numbers of layers, or of a layer that is
-/// none (by its media type).
+/// Throws errc::bad_archive where a manifest and its config speak of different numbers of layers, of a layer that is
+/// none (by its media type), or of two sizes of one blob.
 STRATA_API void check_image(const ImageManifest& manifest, const ImageConfig& config);
 
 }  // namespace strata

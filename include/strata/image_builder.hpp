@@ -35,8 +35,9 @@ struct BuildOptions {
 };
 
 /// Collects steps; build() does them. Used by one thread at a time; any number of builders, in any number of processes,
-/// share a store and its cache. A failed build leaves its complete steps, as cache; a killed one also a container,
-/// which the next build on the store removes.
+/// share a store and its cache. Containers whose names begin with "strata-build-" are those of builds: one that no
+/// build is at is removed by the next. A failed build leaves its complete steps, as cache; a killed one also a
+/// container, which the next build on the store removes.
 ///
 /// The cache is the layers themselves: those of an image stay as long as it does, others until gc() removes them.
 class STRATA_API ImageBuilder {

@@ -53,7 +53,7 @@ class STRATA_API ImageStore {
   /// gets the name. After a crash: it is there, named, or as it was before.
   Image add(const NewImage& image) const;
   /// By its name, as a tag or as people write references ("debian" is docker.io/library/debian:latest); by the digest
-  /// of its manifest or config, or the first hexadecimal digits of one (at least 4). Throws errc::bad_argument where
+  /// of its manifest or config, or the first hexadecimal digits of one (at least 12). Throws errc::bad_argument where
   /// several begin so, and errc::damaged.
   std::optional<Image> find(std::string_view name) const;
   /// The same, but absence is errc::not_found.

@@ -153,6 +153,7 @@ class STRATA_API LayerManagerBase {
 
  private:
   Image pull_leased(AnySource& source, const std::string& name, const PullOptions& options, const Lease& lease);
+  std::optional<Image> there(std::string_view name, const PullOptions& options, const Lease& lease) const;
   Image pull_named(std::string_view name, const PullOptions& options,
                    const std::function<AnySource(std::string_view)>& open, const Lease& lease);
 

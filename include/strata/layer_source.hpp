@@ -35,6 +35,9 @@ namespace strata {
 /// | `s.open(blob, offset, stop)`   | std::unique_ptr<ByteSource>; the blob's bytes from `offset` on; they weren't  |
 /// |                                | checked. The stop token counts for reading it too                             |
 ///
+/// It may have `s.image_name()`, std::string: what the place calls the image, empty where it has no name for it; a
+/// store that is told no other name takes that.
+///
 /// Throws Error: errc::not_found for what isn't there, errc::cancelled. open() may be called by several threads at a
 /// time, the others by one.
 template <typename S>
@@ -85,6 +88,7 @@ class STRATA_API AnySource {
 
   bool is_local() const noexcept { return model_->is_local(); }
   std::string name() const { return model_->name(); }
+  std::string image_name() const { return model_->image_name(); }
   Document top(const std::stop_token& stop = {}) { return model_->top(stop); }
   Document document(const Descriptor& descriptor, const std::stop_token& stop = {}) {
     return model_->document(descriptor, stop);
@@ -98,6 +102,7 @@ class STRATA_API AnySource {
     virtual ~Concept() = default;
     virtual bool is_local() const noexcept = 0;
     virtual std::string name() const = 0;
+    virtual std::string image_name() const = 0;
     virtual Document top(const std::stop_token& stop) = 0;
     virtual Document document(const Descriptor& descriptor, const std::stop_token& stop) = 0;
     virtual std::unique_ptr<ByteSource> open(const Descriptor& blob, std::uint64_t offset,
@@ -108,6 +113,12 @@ class STRATA_API AnySource {
     explicit Model(S source) : source_(std::move(source)) {}
     bool is_local() const noexcept override { return S::local; }
     std::string name() const override { return source_.name(); }
+    std::string image_name() const override {
+      if constexpr (requires(const S& s) { s.image_name(); })
+        return source_.image_name();
+      else
+        return {};
+    }
     Document top(const std::stop_token& stop) override { return source_.top(stop); }
     Document document(const Descriptor& descriptor, const std::stop_token& stop) override {
       return source_.document(descriptor, stop);

@@ -30,6 +30,9 @@ struct MountOptions {
   /// that is to be written: then nothing is mounted.
   boost::filesystem::path target = {};
   OverlayOptions overlay = {};
+  /// The image that the layer is mounted for, by its manifest: the container notes it, gc() leaves it, and
+  /// LayerManager::commit takes its config. Of a container that is there already unset means: as it was.
+  std::optional<Digest> image = {};
   /// Of what is made before the mount: a copy, snapshots or images of layers, trees in another union form. When it is
   /// stopped, what is complete of them stays for the next mount, and the container is as it was.
   Control control = {};

@@ -5,14 +5,24 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace strata::detail {
 
 namespace {
 
-/// Whether brackets are nested deeper than `most`: looked at before anything is made of them.
-bool is_deeper(std::string_view text, int most) {
-  int depth = 0;
+/// An object that keeps its members' order is searched for each of them: a wide one takes the square of its width.
+constexpr std::size_t most_members = 4096;
+
+/// What brackets and commas say before anything is made of them.
+struct Shape {
+  bool too_deep = false;
+  bool too_wide = false;
+};
+
+Shape shape_of(std::string_view text) {
+  Shape shape;
+  std::vector<std::size_t> commas;  // of each level
   bool in_text = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -24,12 +34,17 @@ bool is_deeper(std::string_view text, int most) {
     } else if (c == '"') {
       in_text = true;
     } else if (c == '{' || c == '[') {
-      if (++depth > most) return true;
+      shape.too_deep = commas.size() == Document::max_depth;
+      if (shape.too_deep) return shape;
+      commas.push_back(c == '{' ? 0 : text.size());  // a list may be as long as it likes
     } else if (c == '}' || c == ']') {
-      --depth;
+      if (!commas.empty()) commas.pop_back();
+    } else if (c == ',' && !commas.empty()) {
+      shape.too_wide = ++commas.back() == most_members;
+      if (shape.too_wide) return shape;
     }
   }
-  return false;
+  return shape;
 }
 
 [[noreturn]] void unreadable(const std::string& subject, const std::string& what) {
@@ -42,7 +57,11 @@ OrderedJson parse_object(std::string_view text, const std::string& subject) {
   if (text.size() > Document::max_size)
     throw_error(errc::limit_exceeded, "read", subject,
                 "it is larger than " + std::to_string(Document::max_size) + " bytes");
-  if (is_deeper(text, Document::max_depth))
+  const Shape shape = shape_of(text);
+  if (shape.too_wide)
+    throw_error(errc::limit_exceeded, "read", subject,
+                "an object of it has more than " + std::to_string(most_members) + " members");
+  if (shape.too_deep)
     throw_error(errc::limit_exceeded, "read", subject,
                 "it is deeper than " + std::to_string(Document::max_depth) + " levels");
   OrderedJson json;

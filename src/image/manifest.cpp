@@ -4,6 +4,7 @@
 #include "image/descriptor.hpp"
 #include "image/json.hpp"
 
+#include <map>
 #include <string>
 #include <utility>
 
@@ -130,6 +131,10 @@ void check_image(const ImageManifest& manifest, const ImageConfig& config) {
     if (!is_layer(layer.media_type))
       throw_error(errc::bad_archive, "use", subject,
                   "layer " + layer.digest.to_string() + " is of the media type " + quoted(layer.media_type));
+  std::map<Digest, std::uint64_t> sizes{{manifest.config.digest, manifest.config.size}};
+  for (const Descriptor& layer : manifest.layers)
+    if (sizes.emplace(layer.digest, layer.size).first->second != layer.size)
+      throw_error(errc::bad_archive, "use", subject, "it says two sizes of " + layer.digest.to_string());
   if (manifest.layers.size() != config.diff_ids.size())
     throw_error(errc::bad_archive, "use", subject,
                 "the manifest lists " + std::to_string(manifest.layers.size()) + " layers, the config " +

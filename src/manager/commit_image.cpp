@@ -11,14 +11,17 @@ namespace strata {
 
 namespace {
 
-/// Of several images with this layer the one that was used last; of none, what the store knows of the layers.
-detail::GrownImage image_of(const LayerStoreBase& store, const Digest& top) {
+/// The image that the container was made for, else, of several with its layer, the one that was used last; of none,
+/// what the store knows of the layers.
+detail::GrownImage image_of(const LayerStoreBase& store, const Container& container) {
   std::vector<Image> images = ImageStore(store).list();
-  std::erase_if(images, [&](const Image& image) { return image.layer != top; });
+  std::erase_if(images, [&](const Image& image) { return image.layer != container.layer; });
+  const auto its = container.image ? std::ranges::find(images, *container.image, &Image::digest) : images.end();
+  if (its != images.end()) return detail::GrownImage(*its);
   const auto last = std::ranges::max_element(images, {}, &Image::used);
   if (last != images.end()) return detail::GrownImage(*last);
   detail::GrownImage image;
-  for (const Layer& layer : store.chain(top))
+  for (const Layer& layer : store.chain(container.layer))
     image.add(layer, {.created = layer.created, .created_by = {}, .author = layer.author, .comment = layer.comment});
   return image;
 }
@@ -37,7 +40,7 @@ Image LayerManagerBase::commit(std::string_view container, const CommitImageOpti
                                              .lease = &lease,
                                              .tag = {},
                                              .control = options.control});
-  detail::GrownImage grown = image_of(store_, found->layer);
+  detail::GrownImage grown = image_of(store_, *found);
   grown.add(
       layer,
       {.created = created, .created_by = options.created_by, .author = options.author, .comment = options.comment});

@@ -30,6 +30,37 @@ std::string name_in_store(std::string_view name, const PullOptions& options) {
   }
 }
 
+/// What the place that an image comes from calls it.
+std::string called_by(const AnySource& source) {
+  std::string name = source.image_name();
+  return is_tag_name(name) ? name : "";
+}
+
+/// Whether it names a place, and what is there is to be looked for there.
+bool names_path(std::string_view name) {
+  try {
+    return ImageName::parse(name).transport != ImageName::Transport::docker;
+  } catch (const Error& error) {
+    if (error.code() != errc::bad_argument) throw;
+    return false;
+  }
+}
+
+/// Whether an image is one for the platform that is asked for.
+bool is_for(const Image& image, const std::optional<Platform>& platform) {
+  if (!platform) return true;
+  ImageIndex index;
+  index.manifests = {image.manifest.descriptor()};
+  index.manifests.front().platform = ImageConfig::parse(image.config).platform;
+  try {
+    (void)index.choose(*platform);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != errc::not_found) throw;
+    return false;
+  }
+}
+
 /// What names no layer is the name of an image.
 std::optional<Digest> layer_of(const LayerStoreBase& store, std::string_view name) {
   try {
@@ -53,8 +84,8 @@ Image LayerManagerBase::pull(AnySource source, const std::string& name, const Pu
 
 Image LayerManagerBase::pull_leased(AnySource& source, const std::string& name, const PullOptions& options,
                                     const Lease& lease) {
-  Image image =
-      detail::pull_image(store_, source, name, options, lease, [this](std::uint64_t wanted) { (void)trim(wanted); });
+  Image image = detail::pull_image(store_, source, name.empty() ? called_by(source) : name, options, lease,
+                                   [this](std::uint64_t wanted) { (void)trim(wanted); });
   (void)trim();
   return image;
 }
@@ -64,16 +95,28 @@ Image LayerManagerBase::pull_by(std::string_view name, const PullOptions& option
   return pull_named(name, options, open, store_.lease());
 }
 
+std::optional<Image> LayerManagerBase::there(std::string_view name, const PullOptions& options,
+                                             const Lease& lease) const {
+  const auto image = images().find(name);
+  if (!image || !is_for(*image, options.platform)) return std::nullopt;
+  try {
+    lease.add(image->layer);
+    images().touch(image->digest);
+  } catch (const Error& error) {
+    if (error.code() != errc::not_found) throw;
+    return std::nullopt;  // it was removed just now
+  }
+  return image;
+}
+
 Image LayerManagerBase::pull_named(std::string_view name, const PullOptions& options,
                                    const std::function<AnySource(std::string_view)>& open, const Lease& lease) {
   const std::string stored = name_in_store(name, options);
   if (options.when != PullOptions::When::always) {
-    auto there = images().find(stored.empty() ? name : std::string_view(stored));
-    if (there) {
-      lease.add(there->layer);
-      images().touch(there->digest);
-      return *std::move(there);
-    }
+    // A path may have another image by now, and its tag may be that of any other: neither says what is there.
+    if (!options.name.empty() || !names_path(name))
+      if (auto image = there(stored.empty() ? name : std::string_view(stored), options, lease))
+        return *std::move(image);
     if (options.when == PullOptions::When::never)
       throw_error(errc::not_found, "find the image", quoted(name), "it isn't in the store, and isn't to be pulled");
   }
@@ -85,19 +128,21 @@ MountedRoot LayerManagerBase::prepare_by(std::string_view what, std::string_view
                                          const PrepareOptions& options,
                                          const std::function<AnySource(std::string_view)>& open) {
   const Lease lease = store_.lease();
-  if (options.pull.when != PullOptions::When::always) {
-    if (const auto image = images().find(what)) {
-      lease.add(image->layer);
-      images().touch(image->digest);
-      return mounter_.mount(image->layer, container, options.mount);
+  MountOptions mount = options.mount;
+  if (options.pull.when != PullOptions::When::always && !names_path(what)) {
+    if (const auto image = there(what, options.pull, lease)) {
+      mount.image = image->digest;
+      return mounter_.mount(image->layer, container, mount);
     }
-    if (const auto layer = layer_of(store_, what)) {
+    const auto layer = images().find(what) ? std::nullopt : layer_of(store_, what);  // one for another platform is none
+    if (layer) {
       lease.add(*layer);
-      return mounter_.mount(*layer, container, options.mount);
+      return mounter_.mount(*layer, container, mount);
     }
   }
   const Image image = pull_named(what, options.pull, open, lease);
-  return mounter_.mount(image.layer, container, options.mount);
+  mount.image = image.digest;
+  return mounter_.mount(image.layer, container, mount);
 }
 
 PruneResult LayerManagerBase::prune(const PruneOptions& options) {

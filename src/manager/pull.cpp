@@ -9,6 +9,7 @@
 #include "tree/directory.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -196,8 +197,9 @@ class Pull {
       const bool stored = core_.has(layer.id);
       const bool kept = try_stat(core_.root_descriptor(), core_.blob_path(layer.blob.digest)).has_value();
       // What it takes once it is extracted, nobody says; as much again is the least.
-      if (!stored) bytes += layer.blob.size;
-      if (options_.keep_blobs && !kept) bytes += layer.blob.size;
+      const std::uint64_t times = (stored ? 0U : 1U) + (options_.keep_blobs && !kept ? 1U : 0U);
+      constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+      for (std::uint64_t i = 0; i < times; ++i) bytes += std::min(layer.blob.size, most - bytes);
     }
     return bytes;
   }
@@ -218,6 +220,7 @@ class Pull {
     try {
       import(teller, &transfer);
       transfer.finish(failed);
+      failed = layers_.size();  // whatever goes wrong from here on is no layer's fault
       add([&transfer] { transfer.place_blobs(); });
     } catch (Error& error) {
       if (error.code() == errc::cancelled) throw;

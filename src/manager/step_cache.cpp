@@ -41,8 +41,10 @@ std::optional<Digest> StepCache::find(const std::optional<Digest>& parent, const
 void StepCache::note(const std::optional<Digest>& parent, const std::string& key, const Digest& layer) const {
   const std::string draft = std::string(draft_prefix) + random_name();
   core_->write_note(directory_.get(), draft, layer.to_string());
-  if (sys::renameat2(directory_.get(), draft.c_str(), directory_.get(), name_of(parent, key).c_str(), 0) != 0)
+  if (sys::renameat2(directory_.get(), draft.c_str(), directory_.get(), name_of(parent, key).c_str(), 0) != 0) {
+    if (errno == ENOENT) return;  // another build has swept it away; the step is made once more
     throw_errno(errno, "note", "a step of a build");
+  }
   core_->sync(directory_.get(), folder);
 }
 

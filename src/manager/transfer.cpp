@@ -182,9 +182,10 @@ void Transfer::fetch(Blob& blob) {
     file.release();
     return set(blob, State::complete);
   }
-  while (file.size() > blob.descriptor.size) {  // no bytes of this blob
-    file.drop();
+  if (file.size() > blob.descriptor.size) {  // no bytes of this blob; or those of one of whose size this image lies
+    file.release();
     file = Download::open(core_, blob.descriptor, stop_.get_token());
+    if (file.size() > blob.descriptor.size) wrong_size(shown(blob), blob.descriptor.size, true);
   }
   {
     const std::lock_guard hold(mutex_);

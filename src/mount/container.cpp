@@ -65,6 +65,7 @@ std::string to_json(const Container& container) {
                                  {"target", percent_encoded(container.target.native())}};
   if (container.form) json["form"] = to_string(*container.form);
   if (container.whole) json["whole"] = true;
+  if (container.image) json["image"] = container.image->to_string();
   return json.dump(1, '\t') + "\n";
 }
 
@@ -78,6 +79,7 @@ Container container_from_json(std::string_view text, boost::filesystem::path dir
   container.created = record.text("created");
   container.backend = record.text("backend");
   if (record.has("form")) record.check("form", [&] { container.form = union_form_by_name(record.text("form")); });
+  if (record.has("image")) container.image = record.digest("image");
   container.whole = record.has("whole") && record.flag("whole");
   const auto& options = record.at("options");
   if (!options.is_object()) record.damaged("options", "it is no JSON object");

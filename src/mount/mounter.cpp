@@ -234,6 +234,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
   asked.whole = backend_.whole;
   if (const UnionForm written = backend_.writes(form); !asked.whole && written != core_->form()) asked.form = written;
   asked.options = options.overlay;
+  asked.image = options.image;
   asked.directory = core_->containers_directory() / asked.name;
   asked.target = target_of(*core_, asked, options.target);
 
@@ -249,6 +250,7 @@ MountedRoot MounterBase::mount(const Digest& layer, std::string_view name, const
       if (const std::string place = ContainerMounts(*core_, asked.name, asked.whole).place(); !place.empty())
         throw_error(errc::already_exists, "mount", shown(name), "it is mounted already, " + place, "unmount it first");
       asked.created = locked->container().created;
+      if (!asked.image) asked.image = locked->container().image;
       locked->record(*core_, asked);
     }
     const MountPlan plan = plan_of(*core_, asked, mounted, locked->descriptor(), backend_, form, options.control);

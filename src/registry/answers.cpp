@@ -9,16 +9,17 @@
 
 namespace strata::detail {
 
-std::string explanation_of(std::string_view body) {
+std::string explanation_of(std::string_view body, const Secrets* secrets) {
   OrderedJson json;
   try {
     json = parse_object(body, "an error");
   } catch (const Error&) {  // a page of HTML, mostly
     return {};
   }
-  const auto text = [](const OrderedJson& object, const char* member) {
+  const auto text = [secrets](const OrderedJson& object, const char* member) {
     const auto found = object.find(member);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+    const std::string said = found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+    return secrets ? secrets->hidden(said) : said;  // which JSON may have spelled otherwise
   };
   const auto both = [](const std::string& code, const std::string& message) {
     if (code.empty() || message.empty()) return code.empty() && message.empty() ? "" : quoted(code + message);
@@ -46,7 +47,7 @@ void throw_answer(HttpTransfer& answer, const Secrets& secrets, const std::strin
   const int status = answer.status();
   try {
     // Hidden before it is quoted, which may cut a secret or put marks into it.
-    const std::string why = explanation_of(secrets.hidden(answer.read_text(largest_error)));
+    const std::string why = explanation_of(answer.read_text(largest_error), &secrets);
     if (!why.empty()) detail += ", " + why;
   } catch (const BrokenTransfer&) {  // the status says enough
   }

@@ -17,7 +17,7 @@ constexpr std::size_t largest_error = 64U << 10;
 
 /// "MANIFEST_UNKNOWN: 'manifest unknown'": what a registry's JSON says (distribution-spec, "Error Codes"), or a token
 /// server's OAuth2 error. Empty where it is neither.
-std::string explanation_of(std::string_view body);
+std::string explanation_of(std::string_view body, const Secrets* secrets = nullptr);
 
 /// "404 of 'https://…'".
 std::string status_text(const HttpTransfer& answer);

@@ -99,7 +99,9 @@ bool Authorizer::challenged(const std::vector<std::string>& headers, const Url& 
   if (const auto bearer = of_scheme("bearer"); bearer != challenges.end()) {
     // Another thread may have got a new token since this request was sent.
     const auto held = tokens_.find(joined(scopes));
-    if (used && held != tokens_.end() && *used != "Bearer " + held->second.token) return true;
+    if (held != tokens_.end() && Clock::now() < held->second.until &&
+        (!used || *used != "Bearer " + held->second.token))
+      return true;
     const Url at = realm(*bearer, by);
     credentials(stop);
     {

@@ -52,7 +52,8 @@ bool BlobReader::takes_up(HttpTransfer& answer) {
   if (answer.status() == 206) {
     const auto range = parse_content_range(answer.headers().find("content-range").value_or(""));
     if (!range || range->first != position_ || (range->size && *range->size != blob_.size)) return false;
-    check_length(answer, position_);
+    // One that has a part only is read over from the beginning.
+    if (const auto length = answer.size(); length && *length != blob_.size - position_) return false;
     return true;
   }
   check_length(answer, 0);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t most_headers = 64U << 10;
 constexpr std::size_t most_idle = 8;  // of one place
+constexpr std::size_t most_idle_in_all = 32;
 
 void start_curl() {
   static const CURLcode started = ::curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -136,7 +137,7 @@ void HttpClient::give_back(const std::string& place, std::unique_ptr<HttpConnect
   try {
     ::curl_easy_reset(connection->easy());
     const std::lock_guard lock(mutex_);
-    if (idle_.count(place) < most_idle) idle_.emplace(place, std::move(connection));
+    if (idle_.count(place) < most_idle && idle_.size() < most_idle_in_all) idle_.emplace(place, std::move(connection));
   } catch (const std::bad_alloc&) {  // then it is closed
   }
 }
@@ -347,12 +348,14 @@ void HttpTransfer::State::run_until(Condition done) {
     if (done() || ended) continue;
     const Clock::time_point now = Clock::now();
     if (moved) last_move = now;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(last_move + client.options().stall_timeout - now);
+    // A registry that has everything may have to move it to where it is kept, without a word.
+    const bool stores = request.body && sent == request.body_size;
+    const auto patience = client.options().stall_timeout * (stores ? 10 : 1);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(last_move + patience - now);
     // Until there is an answer, the connect timeout counts too, which is curl's.
     if (left.count() <= 0)
       throw BrokenTransfer({ETIMEDOUT, boost::system::system_category()}, request.operation, request.subject,
-                           request.url.shown() + " has been silent for " +
-                               std::to_string(client.options().stall_timeout.count()) + " ms");
+                           request.url.shown() + " has been silent for " + std::to_string(patience.count()) + " ms");
     ::curl_multi_poll(multi, nullptr, 0, static_cast<int>(std::min<std::int64_t>(left.count(), 1000)), nullptr);
   }
 }
@@ -377,7 +380,10 @@ void HttpTransfer::State::fail(CURLcode code) {
   const bool by_system = code == CURLE_COULDNT_CONNECT && number != 0;
   const boost::system::error_code error(by_system ? static_cast<int>(number) : errno_of(code),
                                         boost::system::system_category());
-  const std::string what = said.front() != 0 ? said.data() : ::curl_easy_strerror(code);
+  std::string what = said.front() != 0 ? said.data() : ::curl_easy_strerror(code);
+  // What it says of a proxy's URL has all of that, with user and password.
+  if (what.find("proxy") != std::string::npos && what.find('@') != std::string::npos)
+    what = "the proxy's URL can't be used";
   const std::string detail = request.url.shown() + ": " + quoted(what);
   // What curl 7 says of a line that it doesn't hold, too.
   if (code == CURLE_OUT_OF_MEMORY && !headers_are_whole)

@@ -74,15 +74,17 @@ void Registry::tell(const Error& error) const {
   if (options_.on_retry) options_.on_retry(std::string(error.what()) + "; the next mirror, or the registry, is asked");
 }
 
+std::string accept_manifests() {
+  return "Accept: " + std::string(media_type::oci_index) + ", " + std::string(media_type::oci_manifest) + ", " +
+         std::string(media_type::docker_index) + ", " + std::string(media_type::docker_manifest);
+}
+
 Document fetch_manifest(const Registry& registry, Endpoint& endpoint, const std::string& wanted,
                         const std::stop_token& stop) {
   const std::string shown = "manifest " + quoted(wanted) + " of " + registry.shown();
-  const std::string accept = "Accept: " + std::string(media_type::oci_index) + ", " +
-                             std::string(media_type::oci_manifest) + ", " + std::string(media_type::docker_index) +
-                             ", " + std::string(media_type::docker_manifest);
-  Fetched answer =
-      endpoint.fetch({.path = "/manifests/" + wanted, .headers = {accept}, .operation = "read", .subject = shown},
-                     Document::max_size, stop);
+  Fetched answer = endpoint.fetch(
+      {.path = "/manifests/" + wanted, .headers = {accept_manifests()}, .operation = "read", .subject = shown},
+      Document::max_size, stop);
 
   std::string type = answer.headers.find("content-type").value_or("");
   type = type.substr(0, type.find_first_of("; "));

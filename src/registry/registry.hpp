@@ -50,6 +50,9 @@ class Registry {
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
 };
 
+/// The header without which registries know no manifest but those of docker.
+std::string accept_manifests();
+
 /// A document by tag or digest. It is checked where the reference is a digest, or the answer has one.
 Document fetch_manifest(const Registry& registry, Endpoint& endpoint, const std::string& wanted,
                         const std::stop_token& stop);

@@ -1,5 +1,7 @@
 #include "registry/secrets.hpp"
 
+#include "registry/url.hpp"
+
 #include <algorithm>
 #include <cstdint>
 
@@ -40,6 +42,7 @@ std::optional<std::string> from_base64(std::string_view text) {
 
 void Secrets::add(const std::string& secret) {
   if (secret.empty()) return;
+  if (const std::string sent = url_encoded(secret); sent != secret) add(sent);
   const std::lock_guard lock(mutex_);
   if (std::ranges::find(secrets_, secret) != secrets_.end()) return;
   secrets_.push_back(secret);

@@ -54,6 +54,7 @@ Descriptor as_referrer(const Document& document, const JsonObject& object) {
 bool RegistrySink::Impl::has(const std::string& path, const std::string& shown, const std::stop_token& stop) const {
   RegistryRequest head{.method = "HEAD",
                        .path = path,
+                       .headers = {detail::accept_manifests()},
                        .scopes = detail::push_scopes(place()),
                        .operation = "look for",
                        .subject = shown + " in " + registry.shown()};

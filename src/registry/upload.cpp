@@ -94,8 +94,8 @@ void Upload::send_part(UploadSource& source, const std::stop_token& stop) {
   const auto answer = endpoint_.send(part, none, stop);
   throw_passing(*answer, part);
   if (answer->status() != (whole ? 201 : 202)) endpoint_.refuse(*answer, part);
-  retries_.made_headway();
   if (whole) {
+    retries_.made_headway();
     expect_digest(*answer);
     at_.reset();
     return;
@@ -103,6 +103,11 @@ void Upload::send_part(UploadSource& source, const std::stop_token& stop) {
   take_location(*answer);
   const auto range = answer->headers().find("range");
   const auto has = range ? parse_upload_range(*range) : std::nullopt;
+  // It counts as an attempt: else one that never gets further would be sent to for ever.
+  if (has && *has <= from)
+    throw BrokenTransfer({ECONNRESET, boost::system::system_category()}, part.operation, part.subject,
+                         answer->url().shown() + " has taken nothing of what was sent");
+  retries_.made_headway();
   if (has && *has != from + size && !source.go_to(*has))
     throw_error(errc::bad_archive, part.operation, part.subject,
                 "it has " + std::to_string(*has) + " bytes, where " + std::to_string(from + size) + " were sent");

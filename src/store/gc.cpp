@@ -142,6 +142,8 @@ void find_images(const StoreCore& core, const Records& records, std::chrono::sec
   std::set<Digest> named, gone;
   for (const TagRecord& tag : tags)
     if (tag.image) named.insert(*tag.image);
+  for (const Container& container : core.containers())  // whoever commits one asks for its config
+    if (container.image) named.insert(*container.image);
   for (const ImageRecord& image : image_records(core, garbage.found.unreadable)) {
     const bool wanted = images == Images::unused ? needed.has_layer(image.layer) : named.contains(image.digest);
     if (wanted || is_image_younger(core, image.digest, min_age))

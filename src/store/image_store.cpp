@@ -62,7 +62,7 @@ std::optional<ImageReference> reference_of(std::string_view name) {
 
 /// By digits of the digest of a manifest or a config, or all of them.
 std::optional<Image> find_by_digits(const StoreCore& core, std::string_view digits) {
-  constexpr std::size_t fewest = 4;
+  constexpr std::size_t fewest = 12;  // fewer may be a word
   const std::size_t colon = digits.find(':');
   const std::string_view algorithm = colon == std::string_view::npos ? "" : digits.substr(0, colon);
   if (colon != std::string_view::npos) digits.remove_prefix(colon + 1);

@@ -1,5 +1,6 @@
 #include <strata/compression.hpp>
 #include <strata/error.hpp>
+#include <strata/reference.hpp>
 #include <strata/transport/docker_archive.hpp>
 
 #include "base/block.hpp"
@@ -31,7 +32,7 @@ constexpr std::string_view docker_layer_zstd = "application/vnd.docker.image.roo
 
 struct DockerArchiveSource::Impl {
   Impl(const boost::filesystem::path& file, const std::string& name)
-      : shown(quoted("docker-archive:" + file.native() + (name.empty() ? "" : ":" + name))), files(file) {
+      : asked(name), shown(quoted("docker-archive:" + file.native() + (name.empty() ? "" : ":" + name))), files(file) {
     std::vector<DockerImage> images;
     if (const auto manifest = files.find("manifest.json"))
       images = detail::parse_docker_manifest(read(*manifest, "manifest.json", {}), shown);
@@ -62,6 +63,8 @@ struct DockerArchiveSource::Impl {
     else
       config = Document::of(read(find(image.config), image.config, stop), media_type::docker_config);
     const std::vector<Digest> diff_ids = ImageConfig::parse(config).diff_ids;
+    if (image.layers.size() > most_layers)
+      throw_error(errc::limit_exceeded, "read", shown, "it has more than " + std::to_string(most_layers) + " layers");
     if (diff_ids.size() != image.layers.size())
       throw_error(errc::bad_archive, "read", shown,
                   "it has " + std::to_string(image.layers.size()) + " layers, and its config speaks of " +
@@ -82,9 +85,9 @@ struct DockerArchiveSource::Impl {
     const bool gzip = Gzip::recognises(bytes);
     if (gzip || Zstd::recognises(bytes)) {
       layer.media_type = gzip ? media_type::docker_layer_gzip : docker_layer_zstd;
-      const auto known = digests.find(member);
+      const auto known = digests.find(range.offset);
       layer.digest = known != digests.end() ? known->second : digest_of(range, member, stop);
-      digests.emplace(member, layer.digest);
+      digests.emplace(range.offset, layer.digest);
     }
     blobs.insert_or_assign(layer.digest, range);
     return layer;
@@ -133,7 +136,7 @@ struct DockerArchiveSource::Impl {
     return stream.finish().diff_id;
   }
 
-  std::string shown;
+  std::string asked, shown;
   detail::ArchiveFiles files;
   DockerImage image;
 
@@ -141,7 +144,7 @@ struct DockerArchiveSource::Impl {
   std::optional<Document> made;
   Document config;
   std::map<Digest, FileRange> blobs;
-  std::map<std::string, Digest> digests;  ///< of compressed layers, by member
+  std::map<std::uint64_t, Digest> digests;  ///< of compressed layers, by where they are: members may be links
 };
 
 DockerArchiveSource::DockerArchiveSource(const boost::filesystem::path& file, const std::string& name)
@@ -151,6 +154,18 @@ DockerArchiveSource& DockerArchiveSource::operator=(DockerArchiveSource&&) noexc
 DockerArchiveSource::~DockerArchiveSource() = default;
 
 std::string DockerArchiveSource::name() const { return impl_->shown; }
+
+std::string DockerArchiveSource::image_name() const {
+  const std::vector<std::string>& names = impl_->image.names;
+  if (names.empty()) return {};
+  try {
+    return ImageReference::parse(impl_->asked.empty() || impl_->asked.front() == '@' ? names.front() : impl_->asked)
+        .to_string();
+  } catch (const Error& error) {
+    if (error.code() != errc::bad_argument) throw;
+    return {};
+  }
+}
 
 Document DockerArchiveSource::top(const std::stop_token& stop) { return impl_->manifest(stop); }
 

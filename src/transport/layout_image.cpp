@@ -22,6 +22,14 @@ std::string LayoutImage::read(const std::string& path) const {
   return read_range(*found, Document::max_size, quoted(path) + " of " + name_, {});
 }
 
+std::string LayoutImage::image_name() const {
+  if (!chosen_) return {};
+  for (const char* annotation : {"io.containerd.image.name", "org.opencontainers.image.ref.name"})
+    if (const auto found = chosen_->annotations.find(annotation); found != chosen_->annotations.end())
+      return found->second;
+  return {};
+}
+
 Document LayoutImage::top(const std::stop_token& stop) const { return chosen_ ? document(*chosen_, stop) : index_; }
 
 Document LayoutImage::document(const Descriptor& descriptor, const std::stop_token& stop) const {

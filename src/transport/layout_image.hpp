@@ -21,6 +21,7 @@ class LayoutImage {
   LayoutImage(std::unique_ptr<const ImageFiles> files, std::string name, const std::string& tag);
 
   const std::string& name() const { return name_; }
+  std::string image_name() const;
   Document top(const std::stop_token& stop) const;
   Document document(const Descriptor& descriptor, const std::stop_token& stop) const;
   std::unique_ptr<ByteSource> open(const Descriptor& blob, std::uint64_t offset, const std::stop_token& stop) const;

@@ -123,7 +123,14 @@ std::string add_to_layout(std::string_view text, const Descriptor& image, const 
       if (entry["annotations"].empty()) entry.erase("annotations");
     }
   }
-  if (listed) return json.dump();
+  const auto written = [&] {
+    std::string whole = json.dump();
+    if (whole.size() > Document::max_size)  // which nobody could read
+      throw_error(errc::limit_exceeded, "add an image to", shown, "its index would be too large",
+                  "begin another layout, or remove images that have no name");
+    return whole;
+  };
+  if (listed) return written();
   const auto nameless = std::ranges::find_if(
       images, [&](const OrderedJson& entry) { return is_of(entry, image.digest) && !has_name(entry); });
   if (nameless != images.end()) {
@@ -134,7 +141,7 @@ std::string add_to_layout(std::string_view text, const Descriptor& image, const 
     if (!tag.empty()) named.annotations[ref_name] = tag;
     images.push_back(write_descriptor(named));
   }
-  return json.dump();
+  return written();
 }
 
 void check_layout_tag(const std::string& tag) {

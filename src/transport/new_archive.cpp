@@ -8,6 +8,8 @@
 #include "tar/header.hpp"
 #include "tree/directory.hpp"
 
+#include <boost/filesystem/operations.hpp>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -63,12 +65,21 @@ std::string one_block_header(const std::string& name, std::uint64_t size) {
 
 }  // namespace
 
-NewArchive::NewArchive(const boost::filesystem::path& file) : shown_(quoted(file.native())) {
+NewArchive::NewArchive(const boost::filesystem::path& asked) : shown_(quoted(asked.native())) {
+  namespace fs = boost::filesystem;
+  fs::path file = asked;
+  // What a link leads to is what is written anew: the link itself may be /dev/stdout.
+  boost::system::error_code error;
+  if (fs::is_symlink(fs::symlink_status(asked, error))) {
+    if (!fs::is_regular_file(fs::status(asked, error)))
+      throw_error(errc::bad_argument, "write the archive", shown_, "it is a link to what is no regular file");
+    file = fs::canonical(asked);
+  }
   name_ = file.filename().native();
   if (name_.empty() || name_ == "." || name_ == "..")
     throw_error(errc::bad_argument, "write the archive", shown_, "it names a directory");
   directory_ = open_directory(file.has_parent_path() ? file.parent_path() : boost::filesystem::path("."));
-  if (const auto there = try_stat(directory_.get(), name_, shown_); there && !there->is_file() && !there->is_symlink())
+  if (const auto there = try_stat(directory_.get(), name_, shown_); there && !there->is_file())
     throw_error(errc::bad_argument, "write the archive", shown_, "something is there that is no regular file");
   file_.emplace(directory_.get(), shown_);
 }

@@ -27,6 +27,7 @@ OciLayoutSource& OciLayoutSource::operator=(OciLayoutSource&&) noexcept = defaul
 OciLayoutSource::~OciLayoutSource() = default;
 
 std::string OciLayoutSource::name() const { return impl_->image.name(); }
+std::string OciLayoutSource::image_name() const { return impl_->image.image_name(); }
 Document OciLayoutSource::top(const std::stop_token& stop) { return impl_->image.top(stop); }
 Document OciLayoutSource::document(const Descriptor& descriptor, const std::stop_token& stop) {
   return impl_->image.document(descriptor, stop);
@@ -47,6 +48,7 @@ OciArchiveSource& OciArchiveSource::operator=(OciArchiveSource&&) noexcept = def
 OciArchiveSource::~OciArchiveSource() = default;
 
 std::string OciArchiveSource::name() const { return impl_->image.name(); }
+std::string OciArchiveSource::image_name() const { return impl_->image.image_name(); }
 Document OciArchiveSource::top(const std::stop_token& stop) { return impl_->image.top(stop); }
 Document OciArchiveSource::document(const Descriptor& descriptor, const std::stop_token& stop) {
   return impl_->image.document(descriptor, stop);

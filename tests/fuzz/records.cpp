@@ -27,8 +27,8 @@ bool same(const Layer& a, const Layer& b) {
 
 bool same(const Container& a, const Container& b) {
   return a.name == b.name && a.layer == b.layer && a.read_only == b.read_only && a.created == b.created &&
-         a.backend == b.backend && a.options.spelled() == b.options.spelled() && a.directory == b.directory &&
-         a.target == b.target;
+         a.backend == b.backend && a.image == b.image && a.options.spelled() == b.options.spelled() &&
+         a.directory == b.directory && a.target == b.target;
 }
 
 bool same(const TreeRecord& a, const TreeRecord& b) {

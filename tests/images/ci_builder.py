@@ -56,7 +56,7 @@ def make_app(path):
 
 
 def build(builder, own, store, registry, name):
-    done = subprocess.run([builder, own.scratch / store, f"oci:{own.scratch}/base:latest", "app", "app:1",
+    done = subprocess.run([builder, "--plain-http", own.scratch / store, f"oci:{own.scratch}/base:latest", "app", "app:1",
                            f"docker://{registry.name}/{name}"], capture_output=True, text=True, cwd=own.scratch,
                           env=dict(session.ENVIRONMENT, SOURCE_DATE_EPOCH=EPOCH), stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:

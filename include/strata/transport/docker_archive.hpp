@@ -27,6 +27,7 @@ class STRATA_API DockerArchiveSource {
   ~DockerArchiveSource();
 
   std::string name() const;
+  std::string image_name() const;  ///< the one that was asked for, or else the first that it has
   Document top(const std::stop_token& stop);
   Document document(const Descriptor& descriptor, const std::stop_token& stop);
   std::unique_ptr<ByteSource> open(const Descriptor& blob, std::uint64_t offset, const std::stop_token& stop);

@@ -26,6 +26,7 @@ class STRATA_API OciLayoutSource {
   ~OciLayoutSource();
 
   std::string name() const;
+  std::string image_name() const;  ///< `io.containerd.image.name`, or else the tag, as the index has them
   Document top(const std::stop_token& stop);
   Document document(const Descriptor& descriptor, const std::stop_token& stop);
   std::unique_ptr<ByteSource> open(const Descriptor& blob, std::uint64_t offset, const std::stop_token& stop);
@@ -72,6 +73,7 @@ class STRATA_API OciArchiveSource {
   ~OciArchiveSource();
 
   std::string name() const;
+  std::string image_name() const;  ///< `io.containerd.image.name`, or else the tag, as the index has them
   Document top(const std::stop_token& stop);
   Document document(const Descriptor& descriptor, const std::stop_token& stop);
   std::unique_ptr<ByteSource> open(const Descriptor& blob, std::uint64_t offset, const std::stop_token& stop);

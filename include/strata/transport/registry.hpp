@@ -56,7 +56,9 @@ struct RegistryOptions {
                                                ///< server's Retry-After counts, up to most_delay
   std::chrono::seconds most_delay{30};
   std::chrono::seconds connect_timeout{30};
-  std::chrono::seconds stall_timeout{60};  ///< a transfer without a byte in this time is broken
+  std::chrono::seconds stall_timeout{
+      60};  ///< a transfer without a byte in this time is broken; ten times that once all
+  /// is sent: the registry may have to move it
   /// Told what is waited for, and why, before a retry; by any thread.
   std::function<void(const std::string& what)> on_retry = {};
 };
