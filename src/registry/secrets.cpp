@@ -42,7 +42,11 @@ std::optional<std::string> from_base64(std::string_view text) {
 
 void Secrets::add(const std::string& secret) {
   if (secret.empty()) return;
-  if (const std::string sent = url_encoded(secret); sent != secret) add(sent);
+  keep(secret);
+  keep(url_encoded(secret));  // as it is sent in a form
+}
+
+void Secrets::keep(const std::string& secret) {
   const std::lock_guard lock(mutex_);
   if (std::ranges::find(secrets_, secret) != secrets_.end()) return;
   secrets_.push_back(secret);

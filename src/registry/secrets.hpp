@@ -22,6 +22,8 @@ class Secrets {
   std::string hidden(std::string text) const;
 
  private:
+  void keep(const std::string& secret);
+
   mutable std::mutex mutex_;
   std::vector<std::string> secrets_;
 };

@@ -132,6 +132,7 @@ def run_and_commit(s):
         pushed = cli("save", "committed:1", f"oci:by-{compress}:x", "--compress", compress)
         assert pushed == cli("save", "committed:1", f"oci:again-{compress}:x", "--compress", compress), "other bytes the second time"
         assert json.loads(cli("--json", "load", f"oci:by-{compress}:x"))["layer"] == image["layer"]
+    cli("untag", "x")  # as the layouts called what was loaded
     cli("commit", "c")  # without a name a layer, as ever
     cli("remove-container", "c")
     # What has neither name nor container goes.

@@ -48,7 +48,7 @@ TEST_CASE("The least recently used go first, as many as are needed, and none tha
   CHECK(policy.evict(images, 100, 0).empty());
   CHECK(policy.evict(images, 101, 0) == std::vector{digest('a')});
   CHECK(policy.evict(images, 100, 11) == std::vector{digest('a'), digest('c')});
-  CHECK(policy.evict(images, 100, 1000) == std::vector{digest('a'), digest('c'), digest('d')});
+  CHECK(policy.evict(images, 100, 1000).empty());  // it will never fit
   CHECK(LeastRecentlyUsed().evict(images, 100, 100).empty());
   CHECK(KeepAll().evict(images, 100, 100).empty());
 }
