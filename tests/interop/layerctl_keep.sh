@@ -41,7 +41,7 @@ run 0 release ci-42
 run 0 gc && is "$(cat out)" ""   # it is too young
 run 0 --json gc --dry-run --min-age 0s && is "$(jq -r '.layers[]' out)" "$job"
 is "$(jq '.exclusive_bytes > 0' out)" true
-run 0 gc --min-age 0s && is "$(cat out)" "$job" && says err "removed 1 layers, 1 trees, 0 blobs"
+run 0 gc --min-age 0s && is "$(cat out)" "$job" && says err "removed 0 images, 1 layers, 1 trees, 0 blobs"
 is "$(layers)" "$(printf '%s\n' "$app" "$base" | sort | xargs)"
 
 run 0 lease keep "$base" --expires 1h
