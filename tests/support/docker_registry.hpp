@@ -15,9 +15,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <random>
 #include <stdexcept>
 #include <string>
-#include <random>
 #include <thread>
 
 namespace strata::test {
