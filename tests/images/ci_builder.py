@@ -73,11 +73,19 @@ def by_podman(own, registry):
     subprocess.run(["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"], check=False, capture_output=True)
     podman = ["podman", "--root", own.scratch / "graph", "--runroot", own.scratch / "run", "--storage-driver", "vfs",
               "--cgroup-manager", "cgroupfs"]
+
+    def run(image, *command):
+        return subprocess.run([*podman, "run", "--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=256:256",
+                               "--ulimit", "nproc=256:256", image, *command], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, env=session.ENVIRONMENT, check=False)
+
     session.run(*podman, "pull", "--quiet", "--tls-verify=false", f"{registry.name}/app:1")
-    done = subprocess.run([*podman, "run", "--rm", "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=256:256",
-                           "--ulimit", "nproc=256:256", f"{registry.name}/app:1"], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, env=session.ENVIRONMENT, check=False)
+    done = run(f"{registry.name}/app:1")
     if done.returncode != 0:
+        # What strata had no part in, tells whether podman runs anything here.
+        base = session.run(*podman, "pull", "--quiet", f"oci:{own.scratch}/base:latest").decode().strip()
+        if run(base, "/bin/sh", "-c", "exit 0").returncode == 0:
+            raise session.Failed(f"podman runs the base, and not the image: {done.stderr.strip()}")
         print(f"not by podman: {done.stderr.strip()}")
         return None
     print("podman run, pulled from the registry")

@@ -79,6 +79,19 @@ class Scene:
             assert not path.exists() or not os.listdir(path), f"{room}: {os.listdir(path)}"
 
 
+def slowly(piece, pause):
+    """Gives blobs in pieces of so many bytes, so many seconds apart."""
+    def rule(handler, answer):
+        if not is_blob(handler):
+            return True
+        handler.start(answer)
+        for at in range(0, len(answer.body), piece):
+            handler.write(answer.body[at:at + piece])
+            time.sleep(pause)
+        return False
+    return rule
+
+
 def cuts(s):
     """At random bytes: each byte of a blob crosses once."""
     chance = random.Random(2)
@@ -149,15 +162,7 @@ def lies(s):
 
 def crowd(s):
     """Twelve processes, three images that share layers: each blob crosses the network once."""
-    def slow(handler, answer):
-        if not is_blob(handler):
-            return True
-        handler.start(answer)
-        for at in range(0, len(answer.body), 50_000):
-            handler.write(answer.body[at:at + 50_000])
-            time.sleep(0.01)
-        return False
-    s.network.rule = slow
+    s.network.rule = slowly(50_000, 0.01)
     names = [f"{s.network.name}/{name}:1" for name in IMAGES]
     pulls = [s.cli.start("pull", "--plain-http", names[number % 3]) for number in range(12)]
     for process in pulls:
@@ -169,15 +174,7 @@ def crowd(s):
 
 def killed(s):
     """At any moment: what was on the disk isn't sent again, and nothing is left in the end."""
-    def slow(handler, answer):
-        if not is_blob(handler):
-            return True
-        handler.start(answer)
-        for at in range(0, len(answer.body), 20_000):
-            handler.write(answer.body[at:at + 20_000])
-            time.sleep(0.005)
-        return False
-    s.network.rule = slow
+    s.network.rule = slowly(10_000, 0.005)
     chance = random.Random(3)
     kills = 0
     while True:
@@ -199,15 +196,7 @@ def killed(s):
 
 def interrupted(s):
     """Ctrl-C at any moment ends it soon, leaves no draft, and the next goes on."""
-    def slow(handler, answer):
-        if not is_blob(handler):
-            return True
-        handler.start(answer)
-        for at in range(0, len(answer.body), 10_000):
-            handler.write(answer.body[at:at + 10_000])
-            time.sleep(0.01)
-        return False
-    s.network.rule = slow
+    s.network.rule = slowly(10_000, 0.01)
     chance, latest = random.Random(4), 0
     for _ in range(8):
         process = s.cli.start("pull", "--plain-http", f"{s.network.name}/two:1")
