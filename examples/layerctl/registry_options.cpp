@@ -145,15 +145,27 @@ void add_registry(CLI::App& command, RegistryArguments& arguments, bool reads, c
 }
 
 void hide_secrets(int argc, char** argv) {
-  bool value = false;
+  std::string_view option;  // that the next argument belongs to
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
-    const std::size_t equals = argument.find('=');
-    const bool option = argument.starts_with("--") && argument.substr(0, equals).ends_with("creds");
-    if (value || (option && equals != argument.npos))
-      if (const std::size_t colon = argument.find(':'); colon != argument.npos)
-        std::memset(argv[i] + colon + 1, '*', argument.size() - colon - 1);
-    value = option && equals == argument.npos;
+    std::size_t begin = 0;
+    if (option.empty() && argument.starts_with("--")) {
+      const std::size_t equals = argument.find('=');
+      option = argument.substr(0, equals);
+      if (!option.ends_with("creds") && !option.ends_with("proxy")) option = {};
+      if (option.empty() || equals == argument.npos) continue;
+      begin = equals + 1;
+    }
+    if (option.empty()) continue;
+    // USER:PASSWORD, or SCHEME://USER:PASSWORD@HOST
+    std::size_t end = argument.size();
+    if (option.ends_with("proxy")) {
+      if (const std::size_t scheme = argument.find("://", begin); scheme != argument.npos) begin = scheme + 3;
+      end = argument.rfind('@');
+    }
+    const std::size_t colon = argument.find(':', begin);
+    if (end != argument.npos && colon < end) std::memset(argv[i] + colon + 1, '*', end - colon - 1);
+    option = {};
   }
 }
 

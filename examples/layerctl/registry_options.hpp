@@ -24,7 +24,8 @@ struct RegistryArguments {
 /// `prefix` stands before each option's name, as "src-"; `reads`: images come from there, so that mirrors are asked.
 void add_registry(CLI::App& command, RegistryArguments& arguments, bool reads, const std::string& prefix = {});
 
-/// Blanks the secrets of `--creds USER:PASSWORD`: the arguments of a process are everyone's to read.
+/// Blanks the secrets of `--creds USER:PASSWORD` and `--proxy SCHEME://USER:PASSWORD@HOST`: the arguments of a process
+/// are everyone's to read.
 void hide_secrets(int argc, char** argv);
 
 }  // namespace layerctl

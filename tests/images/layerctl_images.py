@@ -14,6 +14,7 @@ import pathlib
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -308,6 +309,17 @@ def slow(s):
         out, err = process.communicate()
         assert process.returncode == 1 and "goes on from there" in err and time.monotonic() - start < 2, (out, err)
         assert cli.json("images") == []
+        # A proxy's password isn't among the arguments either, however it is given; this one never answers.
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            proxy = f"http://{USER}:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}"
+            for option in (["--proxy", proxy], [f"--proxy={proxy}"]):
+                process = cli.start("pull", "registry.example/app:1", "--plain-http", *option)
+                silent.accept()[0].close()  # by now they were read
+                arguments = pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes()
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate()
+                assert PASSWORD.encode() not in arguments and f"{USER}:*".encode() in arguments, arguments
+                assert PASSWORD not in out + err, err
         # On a narrow terminal no line is wider than it.
         slow_registry.asked.clear()
         child, terminal = pty.fork()
