@@ -1,5 +1,6 @@
 """Pull from a registry on this machine (Debian's docker-registry), and push to it: strata and the peers. What the registry
-itself takes is in everyone's wall time, and in nobody's CPU time."""
+itself takes is in everyone's wall time, and in nobody's CPU time. A push of strata's sends every blob; podman's has them mounted
+from the repository that it pulled them from."""
 import contextlib
 import random
 import shutil
