@@ -264,10 +264,7 @@ void HttpTransfer::State::set_up(CURL* easy) {
   set(easy, CURLOPT_URL, request.url.to_string().c_str());
   set(easy, CURLOPT_PATH_AS_IS, 1L);
   set(easy, CURLOPT_NOSIGNAL, 1L);
-#if LIBCURL_VERSION_NUM >= 0x075700
-  // Else whoever gives up waits for the resolver's thread.
-  set(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
+  set(easy, CURLOPT_QUICK_EXIT, 1L);  // else whoever gives up waits for the resolver's thread
   set(easy, CURLOPT_ERRORBUFFER, said.data());
   set(easy, CURLOPT_USERAGENT, options.user_agent.c_str());
   set(easy, CURLOPT_FOLLOWLOCATION, 0L);
