@@ -12,7 +12,7 @@ namespace strata::detail {
 namespace {
 
 constexpr std::uint64_t progress_step = 1 << 18;
-constexpr std::size_t piece = 1 << 17;
+constexpr std::size_t piece_size = 1 << 17;
 
 }  // namespace
 
@@ -97,7 +97,7 @@ void Teller::tell_small(const std::string& path, const Seen& file, const SmallFi
 }
 
 void Teller::tell_content(const TarEntry& entry, int fd, const std::string& shown) {
-  buffer_.resize(piece);
+  buffer_.resize(piece_size);
   std::uint64_t offset = 0;
   while (offset < entry.size) {
     // Where the filesystem can't tell holes, all of a file is data (lseek(2)).
@@ -116,7 +116,7 @@ void Teller::tell_content(const TarEntry& entry, int fd, const std::string& show
     const std::uint64_t end = hole <= data ? entry.size : std::min(static_cast<std::uint64_t>(hole), entry.size);
     while (offset < end) {
       check_stop();
-      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece, end - offset));
+      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(piece_size, end - offset));
       const ssize_t n = sys::pread(fd, buffer_.data(), size, static_cast<off_t>(offset));
       if (n < 0) throw_errno(errno, "read", quoted(shown));
       if (n == 0) throw_changed(shown, "shrank");

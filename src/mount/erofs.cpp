@@ -18,8 +18,8 @@ namespace {
 using namespace detail;
 using boost::filesystem::path;
 
-constexpr const char* program = "mkfs.erofs";
-constexpr const char* half_made = "making";
+constexpr const char* mkfs = "mkfs.erofs";
+constexpr const char* half_written = "making";
 
 path image_of(const MountPlan& plan, const Digest& layer) {
   return plan.kept / std::string(layer.algorithm()) / layer.hex();
@@ -29,18 +29,18 @@ void make_image(const MountPlan& plan, const path& tree, const path& image) {
   const FileDescriptor kept = open_directory(plan.kept);
   const Lock alone = Lock::wait(kept.get(), "lock", Lock::Kind::exclusive);
   if (try_stat(AT_FDCWD, image.native())) return;  // another made it meanwhile
-  const path making = boost::filesystem::absolute(plan.kept / half_made);
-  const ProgramResult result = run_program({program, "--quiet", making.native(), tree.native()}, {});
+  const path making = boost::filesystem::absolute(plan.kept / half_written);
+  const ProgramResult result = run_program({mkfs, "--quiet", making.native(), tree.native()}, {});
   if (result.status != 0)
     throw_error(errc::unsupported, "make an image of", quoted(tree.native()),
                 result.status < 0
-                    ? "how " + std::string(program) + " ended isn't known: the host takes its children itself"
-                    : std::string(program) + " ended with status " + std::to_string(result.status) +
+                    ? "how " + std::string(mkfs) + " ended isn't known: the host takes its children itself"
+                    : std::string(mkfs) + " ended with status " + std::to_string(result.status) +
                           (result.said.empty() ? "" : ": " + result.said));
-  const FileDescriptor file(sys::openat(kept.get(), half_made, O_RDONLY | O_NOFOLLOW));
+  const FileDescriptor file(sys::openat(kept.get(), half_written, O_RDONLY | O_NOFOLLOW));
   if (!file) throw_errno(errno, "open", quoted(making.native()), result.said);
   if (plan.durable && sys::fsync(file.get()) != 0) throw_errno(errno, "sync", quoted(making.native()));
-  if (sys::renameat2(kept.get(), half_made, AT_FDCWD, image.c_str(), RENAME_NOREPLACE) != 0)
+  if (sys::renameat2(kept.get(), half_written, AT_FDCWD, image.c_str(), RENAME_NOREPLACE) != 0)
     throw_errno(errno, "put in place", quoted(image.native()));
 }
 
@@ -67,7 +67,7 @@ FileDescriptor mount_image(const path& image) {
 
 MountProbe Erofs::probe() const {
   MountProbe probe;
-  const std::string found = find_program(program);
+  const std::string found = find_program(mkfs);
   probe.features.emplace_back("program", found.empty() ? "none" : found);
   probe.features.emplace_back("layers at most", std::to_string(max_layers));
   const auto filesystems = read_text("/proc/filesystems");

@@ -16,7 +16,7 @@ namespace {
 using namespace detail;
 using boost::filesystem::path;
 
-constexpr const char* program = "unionfs";
+constexpr const char* unionfs = "unionfs";
 
 std::string on(const MountPlan& plan) { return "unionfs-fuse on " + quoted(plan.target.native()); }
 
@@ -36,7 +36,7 @@ void check(const MountPlan& plan) {
 
 MountProbe UnionfsFuse::probe() const {
   MountProbe probe;
-  const std::string found = find_program(program);
+  const std::string found = find_program(unionfs);
   probe.features.emplace_back("program", found.empty() ? "none" : found);
   probe.features.emplace_back("layers at most", std::to_string(max_layers));
   if (found.empty())
@@ -62,7 +62,7 @@ MountResult UnionfsFuse::mount(const MountPlan& plan) const {
   std::string options = "cow,hide_meta_files,default_permissions,allow_other,fsname=" + plan.source;
   if (plan.read_only || plan.upper.empty()) options += ",ro";
   const ProgramResult result =
-      run_fuse_program({program, "-o", options, branches, target.native()}, names.kept(), on(plan), "unionfs-fuse");
+      run_fuse_program({unionfs, "-o", options, branches, target.native()}, names.kept(), on(plan), "unionfs-fuse");
   if (!is_mounted(plan, target))
     throw_error(errc::unsupported, "mount", on(plan),
                 result.said.empty() ? "the program said nothing, and it isn't mounted" : result.said);

@@ -11,7 +11,7 @@
 namespace strata::detail {
 namespace {
 
-constexpr const char* half_made = "making";
+constexpr const char* unfinished = "making";
 
 std::string on(const MountPlan& plan) { return quoted(plan.upper.native()) + " on " + quoted(plan.target.native()); }
 
@@ -68,12 +68,12 @@ void make_whole(const MountPlan& plan, const std::function<void(int work, const 
   if (try_stat(AT_FDCWD, plan.upper.native())) return;
   const FileDescriptor work = open_directory(plan.work);
   const FileDescriptor place = open_directory(plan.upper.has_parent_path() ? plan.upper.parent_path() : ".");
-  remove_tree(work.get(), half_made);
-  make(work.get(), half_made);
+  remove_tree(work.get(), unfinished);
+  make(work.get(), unfinished);
   // Else a power cut could leave a complete directory with empty files.
   if (plan.durable && sys::syncfs(work.get()) != 0) throw_errno(errno, "sync", quoted(plan.work.native()));
   const std::string name = plan.upper.filename().native();
-  put_made(work.get(), half_made, place.get(), name, plan.upper.native());
+  put_made(work.get(), unfinished, place.get(), name, plan.upper.native());
   if (plan.durable && sys::fsync(place.get()) != 0) throw_errno(errno, "sync", quoted(plan.upper.native()));
 }
 

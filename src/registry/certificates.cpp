@@ -21,7 +21,7 @@ namespace {
 namespace filesystem = boost::filesystem;
 using filesystem::path;
 
-constexpr std::size_t largest_file = 16U << 20;
+constexpr std::size_t largest_certificate = 16U << 20;
 
 path usual_folder(const std::string& registry) {
   std::vector<path> parents;
@@ -37,7 +37,7 @@ path usual_folder(const std::string& registry) {
 
 std::string content_of(const path& file) {
   const path whole = filesystem::canonical(file);  // certificates are often links
-  auto text = read_small_file(AT_FDCWD, whole.native(), largest_file);
+  auto text = read_small_file(AT_FDCWD, whole.native(), largest_certificate);
   return text ? *text + "\n" : std::string();
 }
 

@@ -22,7 +22,7 @@ namespace {
 using boost::filesystem::path;
 
 constexpr std::chrono::seconds helper_time{60};  // it may ask somebody for a password
-constexpr std::size_t largest_file = 4U << 20;
+constexpr std::size_t largest_auth_file = 4U << 20;
 
 /// An absolute path that the environment has; empty: none.
 path folder_of(const char* variable) {
@@ -70,7 +70,7 @@ std::optional<std::string> read_auth_file(const path& file) {
   if (failed == boost::system::errc::no_such_file_or_directory || failed == boost::system::errc::not_a_directory)
     return std::nullopt;
   if (failed) throw Error(failed, "read", quoted(file.native()));
-  return read_small_file(AT_FDCWD, whole.native(), largest_file);
+  return read_small_file(AT_FDCWD, whole.native(), largest_auth_file);
 }
 
 /// What may not be read is somebody else's: root's /run/containers/0 to the root of a user namespace.

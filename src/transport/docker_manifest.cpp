@@ -14,7 +14,7 @@ namespace strata::detail {
 
 namespace {
 
-constexpr std::size_t most_names_shown = 20;
+constexpr std::size_t most_images_shown = 20;
 
 /// In full, so that "debian:12" finds "docker.io/library/debian:12"; a name that is no reference stays as it is.
 std::string full_name(const std::string& name) {
@@ -29,7 +29,7 @@ std::string names_of(const std::vector<DockerImage>& images) {
   std::string text = "it has";
   std::size_t shown = 0;
   for (std::size_t i = 0; i < images.size(); ++i) {
-    if (shown++ == most_names_shown) return text + " and more";
+    if (shown++ == most_images_shown) return text + " and more";
     text += " @" + std::to_string(i);
     if (!images[i].names.empty()) text += " (" + quoted(images[i].names.front()) + ")";
   }

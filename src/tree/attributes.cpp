@@ -24,9 +24,6 @@ bool representable(std::uint64_t id) { return id < std::numeric_limits<std::uint
 /// Filesystems silently take the nearest time that they can hold: ext4 holds 1901 to 2446, or to 2038.
 bool may_be_clamped(const Timestamp& time) { return time.seconds < INT32_MIN || time.seconds >= INT32_MAX; }
 
-/// A path for the xattr calls that have no *at form before Linux 6.13. The magic link leads to the very directory.
-std::string proc_path(int dir, const std::string& name) { return "/proc/self/fd/" + std::to_string(dir) + "/" + name; }
-
 /// Linux 6.6; and for tests, not where openat2 shall not be used either (see directory.hpp).
 bool try_fchmodat2() {
   static const bool wanted = std::getenv("STRATA_NO_OPENAT2") == nullptr;

@@ -12,8 +12,6 @@ namespace strata::detail {
 
 namespace {
 
-constexpr int max_symlinks = 40;  // as the kernel's own limit
-
 /// What attributes that are kept until the end take, about: a map's node is five words and two strings.
 std::uint64_t memory_of(const Attributes& attributes) {
   std::uint64_t bytes = sizeof attributes;
@@ -295,7 +293,7 @@ void TreeBuilder::wish_for_parents(const std::string& path) {
 void TreeBuilder::push_target(std::vector<std::string>& names, Id symlink, int& links) {
   const std::string& target = targets_[index_[symlink].extra];
   plain_ = false;
-  if (++links > max_symlinks)
+  if (++links > most_symlinks)
     throw_error(errc::bad_archive, "place an entry beneath", quoted(index_.path(symlink)),
                 "too many symlinks lead to it");
   for (std::size_t end = target.size(); end != 0;) {

@@ -88,12 +88,6 @@ bool have_xattrat() {
   return found;
 }
 
-/// Without them the name goes through /proc. "." stands for the directory: the l-calls don't follow the descriptor's
-/// own link, and no call takes an O_PATH descriptor.
-std::string proc_path(int dir, const std::string& name) {
-  return "/proc/self/fd/" + std::to_string(dir) + '/' + (name.empty() ? "." : name);
-}
-
 bool has_no_xattrs(int error) { return error == EOPNOTSUPP || error == ENOSYS; }
 
 /// Calls `get(into, size)` until its answer fits: it may grow between the question for its size and the answer.
@@ -148,6 +142,10 @@ ssize_t get_value(int dir, const std::string& name, const char* attribute, std::
 }
 
 }  // namespace
+
+std::string proc_path(int dir, const std::string& name) {
+  return "/proc/self/fd/" + std::to_string(dir) + '/' + (name.empty() ? "." : name);
+}
 
 Metadata metadata_of(const struct stat& st) {
   const auto time = [](const timespec& t) { return Timestamp{t.tv_sec, static_cast<std::uint32_t>(t.tv_nsec)}; };

@@ -39,6 +39,10 @@ struct Metadata {
 };
 Metadata metadata_of(const struct stat& st);
 
+/// A path to a name in a directory, for calls that have no form that takes the directory: through /proc, whose link
+/// leads to the very directory. "" and "." stand for that itself: the l-calls don't follow its link.
+std::string proc_path(int dir, const std::string& name);
+
 /// Opens `path` (relative, of any length, no "..", "" or "." for `dir` itself) beneath `dir`; `flags` without O_CREAT.
 /// No component may be a symlink (the last may, with O_PATH | O_NOFOLLOW). An empty descriptor where a component
 /// doesn't exist, or none of that name could (ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG); other failures throw Error that

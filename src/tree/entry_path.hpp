@@ -18,6 +18,16 @@ struct EntryPath {
   bool climbs = false;                  ///< it had ".." in it (and stayed inside)
 };
 
+/// A name in a directory, both relative to the root, which is empty.
+inline std::string joined(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  if (!path.empty()) path += '/';
+  return path.append(name);
+}
+
+/// How many symlinks are followed for one path: the kernel's own limit.
+constexpr int most_symlinks = 40;
+
 /// Splits a path of a tar. `what`: "entry", "hardlink target": for messages. Throws errc::bad_archive where it leaves
 /// the root, errc::limit_exceeded where it is too long.
 EntryPath split_entry_path(std::string_view path, std::string_view what);

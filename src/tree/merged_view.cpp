@@ -4,6 +4,8 @@
 
 #include <strata/error.hpp>
 
+#include "tree/entry_path.hpp"
+
 #include <dirent.h>
 
 #include <algorithm>
@@ -16,12 +18,6 @@ namespace {
 constexpr std::string_view trusted_prefix = "trusted.overlay.";
 constexpr std::string_view user_prefix = "user.overlay.";
 constexpr std::string_view escape = "overlay.";
-
-std::string joined(std::string_view directory, std::string_view name) {
-  std::string path(directory);
-  if (!path.empty()) path += '/';
-  return path.append(name);
-}
 
 std::string_view parent_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');

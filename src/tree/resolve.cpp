@@ -9,14 +9,13 @@
 
 #include "tree/builder.hpp"
 #include "tree/copy.hpp"
+#include "tree/entry_path.hpp"
 
 #include <algorithm>
 
 namespace strata::detail {
 
 namespace {
-
-constexpr int max_symlinks = 40;
 
 void push_names(std::vector<std::string>& names, std::string_view target) {
   std::vector<std::string> parts;
@@ -62,7 +61,7 @@ void TreeBuilder::resolve(const MergedView& lower) {
     LowerDirectory root(lower);
     find_lower_symlinks(LayerIndex::root, root, symlinks);
     if (symlinks.empty()) break;
-    if (round == max_symlinks)
+    if (round == most_symlinks)
       throw_error(errc::bad_archive, "place an entry beneath", quoted(index_.path(symlinks.front())),
                   "too many symlinks lead to it");
     for (const Id node : symlinks)
@@ -213,7 +212,7 @@ TreeBuilder::Id TreeBuilder::follow(Id at, std::vector<std::string> names, const
                   "the way leads through " + quoted(index_.path(id)) + ", which is no directory in this layer");
     const bool own_directory = own && index_[id].kind == Kind::directory;
     if (!own_directory && low && low->metadata.is_symlink()) {
-      if (++links > max_symlinks)
+      if (++links > most_symlinks)
         throw_error(errc::bad_archive, "place", quoted(path), "too many symlinks lead to its parent");
       const std::string target = lower.link_target(*low);
       if (target.starts_with('/')) to_root();

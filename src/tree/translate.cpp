@@ -3,16 +3,13 @@
 #include <strata/error.hpp>
 
 #include "tree/copy.hpp"
+#include "tree/entry_path.hpp"
 #include "tree/forms/form.hpp"
 
 #include <map>
 
 namespace strata::detail {
 namespace {
-
-std::string joined(const std::string& directory, const std::string& name) {
-  return directory.empty() ? name : directory + '/' + name;
-}
 
 class Translation {
  public:
