@@ -179,7 +179,7 @@ struct STRATA_API ImageConfig {
 };
 
 /// Throws errc::bad_archive where a manifest and its config speak of different numbers of layers, of a layer that is
-/// none (by its media type), or of two sizes of one blob.
+/// none (by its media type), or of two sizes of one blob; and errc::limit_exceeded where they have over 4,096 layers.
 STRATA_API void check_image(const ImageManifest& manifest, const ImageConfig& config);
 
 }  // namespace strata

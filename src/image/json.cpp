@@ -13,16 +13,13 @@ namespace {
 
 /// An object that keeps its members' order is searched for each of them: a wide one takes the square of its width.
 constexpr std::size_t most_members = 4096;
+/// A value takes some 100 bytes of memory, and may take two bytes of text.
+constexpr std::size_t most_values = 256U << 10;
 
-/// What brackets and commas say before anything is made of them.
-struct Shape {
-  bool too_deep = false;
-  bool too_wide = false;
-};
-
-Shape shape_of(std::string_view text) {
-  Shape shape;
+/// What there is too much of, as brackets and commas say before anything is made of them; empty: nothing.
+std::string excess_of(std::string_view text) {
   std::vector<std::size_t> commas;  // of each level
+  std::size_t values = 0;
   bool in_text = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -31,20 +28,24 @@ Shape shape_of(std::string_view text) {
         ++i;
       else if (c == '"')
         in_text = false;
-    } else if (c == '"') {
+      continue;
+    }
+    // Each value but the first of a level stands behind a comma, and each level begins with a bracket.
+    if ((c == '{' || c == '[' || c == ',') && ++values == most_values)
+      return "it has more than " + std::to_string(most_values) + " values";
+    if (c == '"') {
       in_text = true;
     } else if (c == '{' || c == '[') {
-      shape.too_deep = commas.size() == Document::max_depth;
-      if (shape.too_deep) return shape;
+      if (commas.size() == Document::max_depth)
+        return "it is deeper than " + std::to_string(Document::max_depth) + " levels";
       commas.push_back(c == '{' ? 0 : text.size());  // a list may be as long as it likes
     } else if (c == '}' || c == ']') {
       if (!commas.empty()) commas.pop_back();
-    } else if (c == ',' && !commas.empty()) {
-      shape.too_wide = ++commas.back() == most_members;
-      if (shape.too_wide) return shape;
+    } else if (c == ',' && !commas.empty() && ++commas.back() == most_members) {
+      return "an object of it has more than " + std::to_string(most_members) + " members";
     }
   }
-  return shape;
+  return {};
 }
 
 [[noreturn]] void unreadable(const std::string& subject, const std::string& what) {
@@ -57,13 +58,8 @@ OrderedJson parse_object(std::string_view text, const std::string& subject) {
   if (text.size() > Document::max_size)
     throw_error(errc::limit_exceeded, "read", subject,
                 "it is larger than " + std::to_string(Document::max_size) + " bytes");
-  const Shape shape = shape_of(text);
-  if (shape.too_wide)
-    throw_error(errc::limit_exceeded, "read", subject,
-                "an object of it has more than " + std::to_string(most_members) + " members");
-  if (shape.too_deep)
-    throw_error(errc::limit_exceeded, "read", subject,
-                "it is deeper than " + std::to_string(Document::max_depth) + " levels");
+  if (const std::string excess = excess_of(text); !excess.empty())
+    throw_error(errc::limit_exceeded, "read", subject, excess);
   OrderedJson json;
   // The library's own messages quote bytes of the text as they are.
   try {

@@ -135,6 +135,11 @@ void check_image(const ImageManifest& manifest, const ImageConfig& config) {
   for (const Descriptor& layer : manifest.layers)
     if (sizes.emplace(layer.digest, layer.size).first->second != layer.size)
       throw_error(errc::bad_archive, "use", subject, "it says two sizes of " + layer.digest.to_string());
+  constexpr std::size_t most_layers = 4096;  // eight times what a kernel stacks
+  if (manifest.layers.size() > most_layers)
+    throw_error(
+        errc::limit_exceeded, "use", subject,
+        "it has " + std::to_string(manifest.layers.size()) + " layers, and may have " + std::to_string(most_layers));
   if (manifest.layers.size() != config.diff_ids.size())
     throw_error(errc::bad_archive, "use", subject,
                 "the manifest lists " + std::to_string(manifest.layers.size()) + " layers, the config " +

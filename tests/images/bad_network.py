@@ -220,7 +220,8 @@ def wrong_documents():
         manifest = json.loads(whole)
         deep = b'{"a":' + b"[" * 100000 + b"]" * 100000 + b"}"
         big = b'{"schemaVersion": 2, "x": "' + b"a" * (100 << 20) + b'"}'
-        odd = [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", whole[:-7], deep, big, b"{}", document({**manifest, "layers": {}}),
+        wide = b"{%s}" % b",".join(b'"k%06d":0' % number for number in range(250_000))
+        odd = [wide, b"[%s]" % b",".join([b"{}"] * 1_000_000), b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe{}", whole[:-7], deep, big, b"{}", document({**manifest, "layers": {}}),
                document({**manifest, "layers": [{}]}), document({**manifest, "schemaVersion": 3}), b'{"a":1e999}', b'{"a":"\x00"}',
                document({**manifest, "layers": [{**manifest["layers"][0], "size": -1}]}),
                document({**manifest, "layers": [{**manifest["layers"][0], "digest": "../../etc/passwd"}]}),

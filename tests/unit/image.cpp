@@ -162,6 +162,9 @@ TEST_CASE("bad documents are refused, and the member is named", "[image]") {
   CHECK_THAT(manifest("{\"a\":\"" + std::string(5 << 20, 'x') + "\"}", errc::limit_exceeded), Contains("larger"));
   const std::string deep = "{\"a\":" + std::string(200000, '[') + std::string(200000, ']') + "}";
   CHECK_THAT(manifest(deep, errc::limit_exceeded), Contains("deeper"));
+  std::string wide = "{\"a\":[0";
+  for (int i = 0; i < 300'000; ++i) wide += ",0";
+  CHECK_THAT(manifest(wide + "]}", errc::limit_exceeded), Contains("262144 values"));
   CHECK_THAT(refusal<ImageIndex>(R"({"schemaVersion":2,"manifests":[],"layers":[]})", media_type::oci_index),
              Contains("another kind"));
   CHECK_THAT(refusal<ImageConfig>(R"({"os":"linux"})", media_type::oci_empty, errc::unsupported), Contains("rootfs"));
@@ -177,6 +180,10 @@ TEST_CASE("an image's manifest and config agree", "[image]") {
   check_image(manifest, config);
   manifest.layers[1].media_type = "application/vnd.in-toto+json";
   CHECK(fails_with(errc::bad_archive, [&] { check_image(manifest, config); }));
+  manifest.layers.assign(4097, manifest.layers[0]);
+  ImageConfig tall = config;
+  tall.diff_ids.assign(4097, config.diff_ids[0]);
+  CHECK(fails_with(errc::limit_exceeded, [&] { check_image(manifest, tall); }));
 }
 
 TEST_CASE("the image of a platform is chosen", "[image]") {
