@@ -63,6 +63,9 @@ concept LayerSource = std::move_constructible<S> &&
 /// | `k.put(document, stop)`     | takes a document, by its digest                                                    |
 /// | `k.finish(top, stop)`       | the top, by its name: only now is there an image under it. Called once, last       |
 ///
+/// It may have `K::indexes`, bool: false where it has room for an image alone, which copy_image() then says of an index
+/// before more of that is read.
+///
 /// Throws Error. A sink that is destroyed without finish() leaves nothing under the name; what was put may stay where
 /// several images share it (a layout, a registry).
 template <typename K>
@@ -142,6 +145,7 @@ class STRATA_API AnySink {
       : model_(std::make_unique<Model<K>>(std::move(sink))) {}
 
   bool is_parallel() const noexcept { return model_->is_parallel(); }
+  bool takes_indexes() const noexcept { return model_->takes_indexes(); }
   std::string name() const { return model_->name(); }
   bool has(const Descriptor& descriptor, const std::stop_token& stop = {}) { return model_->has(descriptor, stop); }
   void put(const Descriptor& blob, ByteSource& source, const Control& control = {}) {
@@ -154,6 +158,7 @@ class STRATA_API AnySink {
   struct Concept {
     virtual ~Concept() = default;
     virtual bool is_parallel() const noexcept = 0;
+    virtual bool takes_indexes() const noexcept = 0;
     virtual std::string name() const = 0;
     virtual bool has(const Descriptor& descriptor, const std::stop_token& stop) = 0;
     virtual void put(const Descriptor& blob, ByteSource& source, const Control& control) = 0;
@@ -164,6 +169,12 @@ class STRATA_API AnySink {
   struct Model final : Concept {
     explicit Model(K sink) : sink_(std::move(sink)) {}
     bool is_parallel() const noexcept override { return K::parallel; }
+    bool takes_indexes() const noexcept override {
+      if constexpr (requires { K::indexes; })
+        return K::indexes;
+      else
+        return true;
+    }
     std::string name() const override { return sink_.name(); }
     bool has(const Descriptor& descriptor, const std::stop_token& stop) override { return sink_.has(descriptor, stop); }
     void put(const Descriptor& blob, ByteSource& source, const Control& control) override {

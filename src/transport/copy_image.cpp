@@ -151,7 +151,13 @@ Document copy_image(AnySource& from, AnySink& to, const CopyOptions& options) {
   const auto check_stop = [&] {
     if (stop.stop_requested()) throw_error(errc::cancelled, "copy", from.name());
   };
-  const detail::ImagePlan plan = detail::plan_image(from, options.platform, stop);
+  Document top = detail::chosen_top(from, options.platform, stop);
+  check_stop();
+  if (is_index(top.media_type) && !to.takes_indexes())
+    throw_error(errc::unsupported, "copy " + from.name() + " into", to.name(),
+                "it is an index of images for several platforms, and there is room for one image",
+                "name the platform whose image is meant");
+  const detail::ImagePlan plan = detail::plan_image(from, std::move(top), stop);
   check_stop();
   BlobCopy(from, to, plan.blobs, options.control).run(stop);
   for (const Document& document : plan.documents) {

@@ -72,10 +72,14 @@ class Planner {
 
 }  // namespace
 
-ImagePlan plan_image(AnySource& from, const std::optional<Platform>& platform, const std::stop_token& stop) {
+Document chosen_top(AnySource& from, const std::optional<Platform>& platform, const std::stop_token& stop) {
   Document top = from.top(stop);
   for (int level = 0; platform && is_index(top.media_type) && level < most_levels; ++level)
     top = from.document(ImageIndex::parse(top).choose(*platform), stop);
+  return top;
+}
+
+ImagePlan plan_image(AnySource& from, Document top, const std::stop_token& stop) {
   return Planner(from, stop).plan(std::move(top));
 }
 

@@ -16,8 +16,9 @@ struct ImagePlan {
   Document top;
 };
 
-/// Reads all documents of a source: of an index, where a platform is given, those of one image of it. What a stranger
-/// can have read is bounded: errc::limit_exceeded.
-ImagePlan plan_image(AnySource& from, const std::optional<Platform>& platform, const std::stop_token& stop);
+/// The top of a source, or where that is an index and a platform is given, of the image of that.
+Document chosen_top(AnySource& from, const std::optional<Platform>& platform, const std::stop_token& stop);
+/// Reads all documents that it names. What a stranger can have read is bounded: errc::limit_exceeded.
+ImagePlan plan_image(AnySource& from, Document top, const std::stop_token& stop);
 
 }  // namespace strata::detail

@@ -6,6 +6,8 @@
 
 #include "transport/file_range.hpp"
 
+#include <boost/filesystem/path.hpp>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,8 +19,9 @@ namespace strata::detail {
 /// What OciLayoutSource and OciArchiveSource share; their interface is its own.
 class LayoutImage {
  public:
-  /// `name`: what messages call it.
-  LayoutImage(std::unique_ptr<const ImageFiles> files, std::string name, const std::string& tag);
+  /// `name`: what messages call it. `place`: the directory or file.
+  LayoutImage(std::unique_ptr<const ImageFiles> files, std::string name, const boost::filesystem::path& place,
+              const std::string& tag);
 
   const std::string& name() const { return name_; }
   std::string image_name() const;
@@ -32,6 +35,7 @@ class LayoutImage {
 
   std::unique_ptr<const ImageFiles> files_;
   std::string name_;
+  std::string place_;                 ///< what the directory or file is called
   std::optional<Descriptor> chosen_;  ///< none: the layout's index itself
   Document index_;
 };

@@ -21,7 +21,8 @@ struct OciLayoutSource::Impl {
 };
 
 OciLayoutSource::OciLayoutSource(const boost::filesystem::path& directory, const std::string& tag)
-    : impl_(new Impl{{std::make_unique<detail::DirectoryFiles>(directory), shown("oci:", directory, tag), tag}}) {}
+    : impl_(new Impl{
+          {std::make_unique<detail::DirectoryFiles>(directory), shown("oci:", directory, tag), directory, tag}}) {}
 OciLayoutSource::OciLayoutSource(OciLayoutSource&&) noexcept = default;
 OciLayoutSource& OciLayoutSource::operator=(OciLayoutSource&&) noexcept = default;
 OciLayoutSource::~OciLayoutSource() = default;
@@ -42,7 +43,7 @@ struct OciArchiveSource::Impl {
 };
 
 OciArchiveSource::OciArchiveSource(const boost::filesystem::path& file, const std::string& tag)
-    : impl_(new Impl{{std::make_unique<detail::ArchiveFiles>(file), shown("oci-archive:", file, tag), tag}}) {}
+    : impl_(new Impl{{std::make_unique<detail::ArchiveFiles>(file), shown("oci-archive:", file, tag), file, tag}}) {}
 OciArchiveSource::OciArchiveSource(OciArchiveSource&&) noexcept = default;
 OciArchiveSource& OciArchiveSource::operator=(OciArchiveSource&&) noexcept = default;
 OciArchiveSource::~OciArchiveSource() = default;

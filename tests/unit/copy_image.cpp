@@ -1,4 +1,5 @@
 #include <strata/layer_source.hpp>
+#include <strata/transport/docker_archive.hpp>
 #include <strata/transport/oci_layout.hpp>
 
 #include "conformance/layer_source_suite.hpp"
@@ -83,6 +84,16 @@ TEST_CASE("each blob is read once, and not at all where the sink has it", "[copy
                             }}});
   CHECK(script.opened.empty());
   CHECK(phases == std::set{LayerProgress::Phase::waiting, LayerProgress::Phase::existed});
+}
+
+TEST_CASE("an index isn't read where there is no room for one", "[copy_image]") {
+  const ScratchDirectory scratch;
+  Scripted script{.image = oci_index_image(), .give = {}};
+  AnySource from{ScriptedSource(script)};
+  AnySink to{DockerArchiveSink(scratch.path() / "archive.tar", "a")};
+  CHECK(fails_with(errc::unsupported, [&] { copy_image(from, to); }));
+  CHECK(script.opened.empty());
+  copy_image(from, to, {.platform = Platform::parse("linux/arm64")});
 }
 
 TEST_CASE("of an index, the image of one platform can be copied alone", "[copy_image]") {

@@ -178,6 +178,7 @@ TEST_CASE("what a docker archive can't have is refused before anything has its n
   {
     AnySink sink{DockerArchiveSink(path, "")};
     CHECK(fails_with(errc::unsupported, [&] { copy_image(index, sink); }));
+    CHECK(fails_with(errc::unsupported, [&] { sink.put(oci_index_image().top); }));
   }
   {
     const TestImage image = docker_image();

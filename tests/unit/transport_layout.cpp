@@ -59,6 +59,25 @@ TEST_CASE("images of a layout are named by tag, by digest, or by nothing where t
   CHECK_THAT(refusal(layout, "three", errc::not_found), Contains("'three'") && Contains("'one' 'two'"));
 }
 
+TEST_CASE("an image is called by the tag that it has in the layout, behind the layout's own name",
+          "[transport_layout]") {
+  const ScratchDirectory scratch;
+  const auto called = [&](const std::string& tag, const fs::path& name, const fs::path& opened) {
+    fs::remove_all(scratch.path() / "layout");
+    fs::remove_all(scratch.path() / name);
+    fs::rename(layout_of(scratch, oci_image(1), tag), scratch.path() / name);
+    return OciLayoutSource(opened, tag).image_name();
+  };
+  const fs::path place = scratch.path();
+  CHECK(called("latest", "images", place / "images") == "localhost/images:latest");
+  CHECK(called("latest", "web-1.2", place / "web-1.2/") == "localhost/web-1.2:latest");
+  CHECK(called("latest", "images", place / "images/blobs/..") == "localhost/images:latest");
+  CHECK(called("debian:12", "images", place / "images") == "debian:12");
+  CHECK(called("latest", "no name", place / "no name").empty());
+  fs::create_directory_symlink("images", place / "link");
+  CHECK(called("latest", "images", place / "link") == "localhost/link:latest");
+}
+
 TEST_CASE("a tag that is moved leaves its image in the layout, without it", "[transport_layout]") {
   const ScratchDirectory scratch;
   const TestImage one = oci_image(1), two = oci_image(2);

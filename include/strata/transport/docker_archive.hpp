@@ -44,6 +44,7 @@ class STRATA_API DockerArchiveSource {
 class STRATA_API DockerArchiveSink {
  public:
   static constexpr bool parallel = false;
+  static constexpr bool indexes = false;
 
   /// `name`: what the image is called in it, as "debian:12"; empty: nothing.
   DockerArchiveSink(const boost::filesystem::path& file, const std::string& name);

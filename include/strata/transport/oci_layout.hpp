@@ -26,7 +26,9 @@ class STRATA_API OciLayoutSource {
   ~OciLayoutSource();
 
   std::string name() const;
-  std::string image_name() const;  ///< `io.containerd.image.name`, or else the tag, as the index has them
+  /// `io.containerd.image.name`, or else the tag, as the index has them. A tag that is no name outside of its place
+  /// ("latest") has that of the place before it: "localhost/images:latest".
+  std::string image_name() const;
   Document top(const std::stop_token& stop);
   Document document(const Descriptor& descriptor, const std::stop_token& stop);
   std::unique_ptr<ByteSource> open(const Descriptor& blob, std::uint64_t offset, const std::stop_token& stop);
@@ -73,7 +75,9 @@ class STRATA_API OciArchiveSource {
   ~OciArchiveSource();
 
   std::string name() const;
-  std::string image_name() const;  ///< `io.containerd.image.name`, or else the tag, as the index has them
+  /// `io.containerd.image.name`, or else the tag, as the index has them. A tag that is no name outside of its place
+  /// ("latest") has that of the place before it: "localhost/images:latest".
+  std::string image_name() const;
   Document top(const std::stop_token& stop);
   Document document(const Descriptor& descriptor, const std::stop_token& stop);
   std::unique_ptr<ByteSource> open(const Descriptor& blob, std::uint64_t offset, const std::stop_token& stop);
