@@ -1,6 +1,5 @@
-"""Pull from a registry on this machine (Debian's docker-registry), and push to it: strata and the peers. What the registry
-itself takes is in everyone's wall time, and in nobody's CPU time. A push of strata's sends every blob; podman's has them mounted
-from the repository that it pulled them from."""
+"""Pull from a registry on this machine (Debian's docker-registry), and push what was pulled to another, which has nothing yet:
+strata and the peers. What the registries take is in everyone's wall time, and in nobody's CPU time."""
 import contextlib
 import random
 import shutil
@@ -23,8 +22,8 @@ def run(bench, images):
         for image in (image for both in images.values() for image in both):
             remote = f"{address}/{image.name}-{image.codec}:1"
             measure.read(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{image.layout}:latest", f"docker://{remote}"])
-            for number in range(bench.runs):
-                strata(bench, image, remote, f"{address}/pushed-{image.name}-{image.codec}-{number}:1")
+            for _ in range(bench.runs):
+                strata(bench, image, remote)
                 containers(bench, image, remote)
                 podman(bench, image, remote)
                 containerd(bench, image, remote)
@@ -53,25 +52,32 @@ def registry(place):
             process.wait()
 
 
-def strata(bench, image, remote, pushed):
-    """Blobs are kept, as they are by default; the store is verified, outside of the clock. The push finds none of the blobs
-    in its repository."""
+def push(bench, image, name, words, daemon=None):
+    """`words` of an address gives the command."""
+    with registry(bench.place / "target") as address:
+        bench.timed("push", image, name, words(f"{address}/bench:1"), daemon=daemon)
+
+
+def strata(bench, image, remote):
+    """Blobs are kept, as they are by default; the store is verified, outside of the clock."""
     for name, words in (("strata", []), ("strata, blobs not kept", ["--no-keep-blobs"])):
         with peers.emptied(bench.place / "strata") as place:
             command = bench.layerctl(place / "store", "pull", "--plain-http", *words, f"docker://{remote}")
             if bench.timed("pull", image, name, command):
                 measure.read(bench.layerctl(place / "store", "verify", *image.chain))
                 if not words:
-                    bench.timed("push", image, "strata",
-                                bench.layerctl(place / "store", "push", "--plain-http", remote, f"docker://{pushed}"))
+                    push(bench, image, "strata",
+                         lambda to: bench.layerctl(place / "store", "push", "--plain-http", remote, f"docker://{to}"))
 
 
 def containers(bench, image, remote):
     peer = bench.peer("containers-storage")
     if peer:
         with peers.emptied(bench.place / "peer") as place:
-            bench.timed("pull", image, peer.name, ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{remote}",
-                                                   peer.reference(place)])
+            if bench.timed("pull", image, peer.name, ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{remote}",
+                                                      peer.reference(place)]):
+                push(bench, image, peer.name, lambda to: ["skopeo", "copy", "-q", "--dest-tls-verify=false",
+                                                          peer.reference(place), f"docker://{to}"])
 
 
 def podman(bench, image, remote):
@@ -79,12 +85,12 @@ def podman(bench, image, remote):
         with peers.emptied(bench.place / "peer") as place:
             words = ["podman", "--root", place / "root", "--runroot", place / "run", "--storage-driver", "overlay"]
             if bench.timed("pull", image, "podman", [*words, "pull", "-q", "--tls-verify=false", remote]):
-                bench.timed("push", image, "podman", [*words, "push", "-q", "--tls-verify=false", remote,
-                                                      remote.replace("/", "/podman-")])
+                push(bench, image, "podman", lambda to: [*words, "push", "-q", "--tls-verify=false", remote, to])
 
 
 def containerd(bench, image, remote):
     peer = bench.peer("containerd")
     if peer:
         with peer.daemon(bench.place / "peer") as (ctr, process):
-            bench.timed("pull", image, peer.name, [*ctr, "images", "pull", "--plain-http", remote], daemon=process)
+            if bench.timed("pull", image, peer.name, [*ctr, "images", "pull", "--plain-http", remote], daemon=process):
+                push(bench, image, peer.name, lambda to: [*ctr, "images", "push", "--plain-http", to, remote], process)
