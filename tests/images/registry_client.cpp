@@ -128,8 +128,11 @@ void pull_image(RegistrySource& source, const Document& document, const path& fo
   for (const Descriptor& layer : manifest.layers) pull_blob(source, layer, folder, task);
 }
 
-void race(RegistrySource& source, int count, const Task& task) {
-  const ImageManifest manifest = ImageManifest::parse(source.top(task.stop.get_token()));
+/// The threads' source is a new one, so that all of them may be the first that has to log in.
+void race(const ImageReference& reference, int count, const Task& task) {
+  const ImageManifest manifest =
+      ImageManifest::parse(RegistrySource(reference, task.options).top(task.stop.get_token()));
+  RegistrySource source(reference, task.options);
   std::atomic<int> right = 0;
   std::vector<std::jthread> threads;
   for (int number = 0; number < count; ++number)
@@ -186,8 +189,7 @@ void run(const std::vector<std::string>& words, Task& task) {
     write_file(folder / "top", top.media_type + "\n" + top.bytes);
     std::printf("top %s\n", top.digest.to_string().c_str());
   } else if (command == "race") {
-    RegistrySource source(ImageReference::parse(words.at(1)), task.options);
-    race(source, std::stoi(words.at(2)), task);
+    race(ImageReference::parse(words.at(1)), std::stoi(words.at(2)), task);
   } else if (command == "push") {
     RegistrySink sink(ImageReference::parse(words.at(2)), task.options, task.push);
     const std::string top = file_text(path(words.at(1)) / "top");
