@@ -50,6 +50,16 @@ strata::Budget Limits::budget() const {
   return budget;
 }
 
+void add_size(CLI::App& command, const std::string& name, std::optional<std::uint64_t>& size, const std::string& help) {
+  command.add_option(name, size, help + "; also with K, M, G or T")
+      ->type_name("SIZE")
+      ->transform([name](const std::string& text) {
+        const auto bytes = parse_size(text);
+        if (!bytes) throw CLI::ValidationError(name, strata::quoted(text) + " is no number of bytes");
+        return std::to_string(*bytes);
+      });
+}
+
 void add_limits(CLI::App& command, Limits& limits) {
   command
       .add_option("--limit", limits.given,

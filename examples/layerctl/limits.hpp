@@ -1,9 +1,11 @@
-// --limit NAME=VALUE: what a layer may use.
+// --limit NAME=VALUE: what a layer may use. And numbers of bytes as options.
 #pragma once
 
 #include <strata/budget.hpp>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,5 +18,8 @@ struct Limits {
   strata::Budget budget() const;
 };
 void add_limits(CLI::App& command, Limits& limits);
+
+/// An option whose value is a number of bytes, also with K, M, G or T.
+void add_size(CLI::App& command, const std::string& name, std::optional<std::uint64_t>& size, const std::string& help);
 
 }  // namespace layerctl

@@ -2,9 +2,9 @@
 //
 // Exit codes, on which scripts rely: 0 done, 1 refused or failed with one line on standard error, 2 usage.
 #include "interrupt.hpp"
+#include "limits.hpp"
 #include "registry_options.hpp"
 #include "session.hpp"
-#include "text.hpp"
 
 #include <malloc.h>
 #include <CLI/CLI.hpp>
@@ -37,15 +37,10 @@ void add_global_options(CLI::App& app, Session& session) {
           {"full", strata::Durability::full}, {"none", strata::Durability::none}}))
       ->type_name("full|none")
       ->default_str("full");
-  app.add_option("--cache-limit", session.cache_limit,
-                 "Bytes that the store may take before images that nothing needs go, the least recently used first; "
-                 "also with K, M, G or T. Default: no limit")
-      ->type_name("SIZE")
-      ->transform([](const std::string& text) {
-        const auto size = parse_size(text);
-        if (!size) throw CLI::ValidationError("--cache-limit", strata::quoted(text) + " is no number of bytes");
-        return std::to_string(*size);
-      });
+  add_size(
+      app, "--cache-limit", session.cache_limit,
+      "Bytes that the store may take before images that nothing needs go, the least recently used first; default: no "
+      "limit");
   app.add_flag("--json", session.json, "Print results as JSON");
   app.add_flag("--strict", session.strict, "Refuse layers that hold anything legal but odd");
   app.add_flag("--quiet", session.quiet, "Don't report what is odd, nor progress");
@@ -87,6 +82,7 @@ int main(int argc, char** argv) {
   app.fallthrough();  // global options are taken behind the command too
   add_global_options(app, session);
   add_layer_commands(app, session);
+  add_verify_commands(app, session);
   add_export_command(app, session);
   add_keep_commands(app, session);
   add_container_commands(app, session);

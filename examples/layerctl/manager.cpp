@@ -76,14 +76,17 @@ std::optional<strata::Platform> platform_of(const std::string& text) {
   return strata::Platform::parse(text);
 }
 
-void add_compress(CLI::App& command, strata::PushOptions::Compress& compress) {
+void add_compress(CLI::App& command, strata::PushOptions& options) {
   using Compress = strata::PushOptions::Compress;
   command
-      .add_option("--compress", compress, "How layers are compressed that this store made; others stay as they came")
+      .add_option("--compress", options.compress,
+                  "How layers are compressed that this store made; others stay as they came")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Compress>{
           {"gzip", Compress::gzip}, {"zstd", Compress::zstd}, {"none", Compress::none}}))
       ->type_name("gzip|zstd|none")
       ->default_str("gzip");
+  command.add_flag("--recompress", options.recompress,
+                   "Also layers that were pulled without keeping their blobs; the image gets another digest by that");
 }
 
 void add_transfers(CLI::App& command, unsigned& transfers) {
@@ -97,6 +100,7 @@ strata::PullOptions PullArguments::options(const Session& session) const {
   return {.platform = platform_of(platform),
           .keep_blobs = !drop_blobs,
           .transfers = transfers,
+          .max_bytes = max_bytes,
           .conformance = session.conformance(),
           .owners = squash_owners ? strata::Owners::squash : strata::Owners::keep,
           .budget = limits.budget()};
@@ -109,6 +113,7 @@ void add_pull_options(CLI::App& command, PullArguments& arguments) {
       "Keep no compressed layers beside the files: half the room or less, but the image can't be pushed byte for "
       "byte, nor repaired by itself");
   add_transfers(command, arguments.transfers);
+  add_size(command, "--max-bytes", arguments.max_bytes, "Refuse an image that has more to transfer; default: no limit");
   add_squash_owners(command, arguments.squash_owners);
   add_limits(command, arguments.limits);
 }

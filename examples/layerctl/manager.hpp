@@ -24,14 +24,15 @@ void print(const Session& session, const std::vector<strata::Image>& images);
 /// --platform
 void add_platform(CLI::App& command, std::string& platform);
 std::optional<strata::Platform> platform_of(const std::string& text);
-/// How layers that this store made are compressed: --compress
-void add_compress(CLI::App& command, strata::PushOptions::Compress& compress);
+/// How layers leave the store: --compress, --recompress
+void add_compress(CLI::App& command, strata::PushOptions& options);
 /// --transfers
 void add_transfers(CLI::App& command, unsigned& transfers);
 
-/// How images are pulled: --platform, --no-keep-blobs, --transfers, --squash-owners, --limit.
+/// How images are pulled: --platform, --no-keep-blobs, --transfers, --max-bytes, --squash-owners, --limit.
 struct PullArguments {
   std::string platform;
+  std::optional<std::uint64_t> max_bytes;
   bool drop_blobs = false, squash_owners = false;
   unsigned transfers = strata::PullOptions{}.transfers;
   Limits limits;

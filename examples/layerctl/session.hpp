@@ -96,6 +96,7 @@ void add_squash_owners(CLI::App& command, bool& squash);
 
 // One for each file of commands.
 void add_layer_commands(CLI::App& app, Session& session);
+void add_verify_commands(CLI::App& app, Session& session);
 void add_export_command(CLI::App& app, Session& session);
 void add_diff_command(CLI::App& app, Session& session);
 void add_keep_commands(CLI::App& app, Session& session);

@@ -1,10 +1,10 @@
 // pull, push, load, save, copy
 #include "manager.hpp"
 #include "registry_options.hpp"
-#include "text.hpp"
 
 #include <boost/filesystem/operations.hpp>
 #include <iostream>
+#include <map>
 
 namespace layerctl {
 
@@ -16,6 +16,24 @@ using strata::ImageName;
 
 constexpr const char* names_help =
     "docker://NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]";
+
+/// Which image had which name before; says afterwards which names one has taken from another.
+class NamesBefore {
+ public:
+  explicit NamesBefore(const strata::LayerStoreBase& store) {
+    for (const strata::Image& image : strata::ImageStore(store).list())
+      for (const std::string& name : image.names) names_.emplace(name, image.digest);
+  }
+  void tell(const Session& session, const strata::Image& image) const {
+    for (const std::string& name : image.names)
+      if (const auto before = names_.find(name);
+          !session.quiet && before != names_.end() && before->second != image.digest)
+        std::cerr << strata::quoted(name) << " was " << before->second.to_string() << " before\n";
+  }
+
+ private:
+  std::map<std::string, strata::Digest> names_;
+};
 
 struct PullCommand {
   std::vector<std::string> names;
@@ -33,11 +51,14 @@ int pull(const Session& session, const PullCommand& arguments) {
   options.when = arguments.when;
   options.name = arguments.tag;
   std::vector<strata::Image> images;
-  for (const std::string& name : arguments.names)
+  for (const std::string& name : arguments.names) {
+    const NamesBefore before(store);
     images.push_back(session.watch_image("pull", [&](const strata::ImageControl& control) {
       options.control = control;
       return resumable([&] { return manager.pull(name, options); });
     }));
+    before.tell(session, images.back());
+  }
   print(session, images);
   return 0;
 }
@@ -74,10 +95,12 @@ int load(const Session& session, const LoadCommand& arguments) {
   auto store = session.open_store(true);
   auto manager = make_manager(session, store, strata::AnyMounter(store));
   strata::PullOptions options = arguments.pull.options(session);
+  const NamesBefore before(store);
   const auto image = session.watch_image("load", [&](const strata::ImageControl& control) {
     options.control = control;
     return resumable([&] { return manager.pull(std::move(source), arguments.tag, options); });
   });
+  before.tell(session, image);
   print(session, std::vector{image});
   return 0;
 }
@@ -85,7 +108,7 @@ int load(const Session& session, const LoadCommand& arguments) {
 struct PushCommand {
   std::string image, to;
   std::vector<std::string> mount_from;
-  std::uint64_t chunk = 0;
+  std::optional<std::uint64_t> chunk;
   strata::PushOptions push;
   RegistryArguments registry;
 };
@@ -95,11 +118,16 @@ int push_to(const Session& session, const PushCommand& arguments, const char* ve
   const auto manager = make_manager(session, store, strata::AnyMounter(store));
   (void)manager.images().get(arguments.image);  // before anything is made where it is to go
   strata::PushOptions options = arguments.push;
+  // Such an archive has no manifest that could keep its digest, and its layers are plain.
+  if (ImageName::parse(arguments.to).transport == ImageName::Transport::docker_archive) {
+    options.compress = strata::PushOptions::Compress::none;
+    options.recompress = true;
+  }
   const strata::Document manifest = session.watch_image(verb, [&](const strata::ImageControl& control) {
     options.control = control;
     return manager.push(arguments.image, arguments.to, options,
                         {.registry = arguments.registry.options(session),
-                         .push = {.chunk = arguments.chunk, .mount_from = arguments.mount_from}});
+                         .push = {.chunk = arguments.chunk.value_or(0), .mount_from = arguments.mount_from}});
   });
   if (session.json)
     print(Json{{"digest", manifest.digest.to_string()},
@@ -179,7 +207,7 @@ void add_push(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<PushCommand>();
   command->add_option("IMAGE", arguments->image, "The image, by name or digest")->required();
   command->add_option("NAME", arguments->to, std::string("Where to; default: its name. ") + names_help);
-  add_compress(*command, arguments->push.compress);
+  add_compress(*command, arguments->push);
   command
       ->add_option("--mount-from", arguments->mount_from,
                    "A repository of the same registry that may have layers already; repeatable")
@@ -187,17 +215,8 @@ void add_push(CLI::App& app, Session& session) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
-  command
-      ->add_option(
-          "--chunk", arguments->chunk,
-          "Send layers in parts of this size, for registries and proxies that refuse large requests; also with "
-          "K, M or G")
-      ->type_name("SIZE")
-      ->transform([](const std::string& text) {
-        const auto size = parse_size(text);
-        if (!size) throw CLI::ValidationError("--chunk", strata::quoted(text) + " is no number of bytes");
-        return std::to_string(*size);
-      });
+  add_size(*command, "--chunk", arguments->chunk,
+           "Send layers in parts of this size, for registries and proxies that refuse large requests");
   add_transfers(*command, arguments->push.transfers);
   add_registry(*command, arguments->registry, false);
   on(command, session, std::move(arguments), push);
@@ -228,7 +247,7 @@ void add_save(CLI::App& app, Session& session) {
           if (text.starts_with(transport)) return {};
         return strata::quoted(text) + " begins with none of oci:, oci-archive:, docker-archive:";
       });
-  add_compress(*command, arguments->push.compress);
+  add_compress(*command, arguments->push);
   on(command, session, std::move(arguments), save);
 }
 

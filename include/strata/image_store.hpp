@@ -11,10 +11,12 @@
 #include <strata/image.hpp>
 #include <strata/layer_source.hpp>
 #include <strata/layer_store.hpp>
+#include <strata/verify.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,14 +54,26 @@ class STRATA_API ImageStore {
   /// Records an image, whose layers are stored: errc::not_found names the first that isn't. One that is there already
   /// gets the name. After a crash: it is there, named, or as it was before.
   Image add(const NewImage& image) const;
-  /// By its name, as a tag or as people write references ("debian" is docker.io/library/debian:latest); by the digest
-  /// of its manifest or config, or the first hexadecimal digits of one (at least 12). Throws errc::bad_argument where
-  /// several begin so, and errc::damaged.
+  /// By the digest of its manifest; by its name, as a tag or as people write references ("debian" is
+  /// docker.io/library/debian:latest); by the digest of its config, or the first hexadecimal digits of either (at least
+  /// 12). A reference with a digest finds but the image of that, or one of the index of that. Throws errc::bad_argument
+  /// where several begin so, and errc::damaged.
   std::optional<Image> find(std::string_view name) const;
+  /// The same, and only the digest of its manifest: nothing of the image is read, so it may be damaged.
+  std::optional<Digest> resolve(std::string_view name) const;
   /// The same, but absence is errc::not_found.
   Image get(std::string_view name) const;
   /// By their first name, those without one last, and without those that are damaged.
   std::vector<Image> list() const;
+
+  /// Looks at all that the image is: its documents, its layers as LayerStore::verify() does, and the blobs of them that
+  /// are kept (their sizes, and but for VerifyLevel::quick their digests). Throws errc::not_found, errc::cancelled, and
+  /// what this process lacks (descriptors, memory).
+  ImageVerifyResult verify(const Digest& image, const VerifyOptions& options = {}) const;
+  /// The same of several, but for those that aren't there any more; what they share is looked at once.
+  std::vector<ImageVerifyResult> verify(std::span<const Digest> images, const VerifyOptions& options = {}) const;
+  /// The digests of all images, sorted, with those that are damaged.
+  std::vector<Digest> digests() const;
 
   /// Gives it a name more; one of this name loses it.
   void tag(const Digest& image, std::string_view name) const;

@@ -58,6 +58,9 @@ struct PullOptions {
   /// their size on the disk (of gzip some third of the files'), written beside the files.
   bool keep_blobs = true;
   unsigned transfers = 4;  ///< at the same time
+  /// Most bytes of blobs that an image may be transferred for, errc::limit_exceeded before any is; unset: as many as
+  /// the filesystem has room for. What a manifest says of a blob's size is a limit of its own.
+  std::optional<std::uint64_t> max_bytes = {};
   Conformance conformance = Conformance::compat;
   Owners owners = Owners::keep;
   Budget budget = {};  ///< for each layer
@@ -85,8 +88,30 @@ struct PushOptions {
   /// What layers are compressed by that leave the store as plain tars because it made them itself.
   enum class Compress { none, gzip, zstd };
   Compress compress = Compress::gzip;
+  /// The same for layers that were pulled and whose blobs weren't kept, which are errc::not_found otherwise, where the
+  /// sink hasn't them. The image gets another manifest by that, and so another digest, than it came with; its config
+  /// stays.
+  bool recompress = false;
   unsigned transfers = 4;
   ImageControl control = {};
+};
+
+struct ImageRepairOptions {
+  AnySource* source = nullptr;   ///< read only where something is taken from it; unset: the store must do
+  Owners owners = Owners::keep;  ///< as of RepairOptions
+  Budget budget = {};            ///< for each layer that is gone
+  Control control = {};
+};
+
+struct ImageRepairResult {
+  Digest image;
+  bool recorded = false;                              ///< its record was bad, and was made anew
+  std::string record = {};                            ///< why that could not be; empty: there was no need, or it was
+  std::vector<RepairResult> layers = {};              ///< base first
+  std::vector<Digest> replaced = {};                  ///< kept blobs that were bad, and are right now
+  std::vector<ImageVerifyResult::Blob> removed = {};  ///< that were bad, and aren't kept any more
+  std::vector<ImageVerifyResult::Blob> left = {};     ///< that are bad still, or can't be read, and why
+  STRATA_API bool ok() const noexcept;
 };
 
 struct PruneOptions {
@@ -130,9 +155,18 @@ class STRATA_API LayerManagerBase {
   /// container stays as it is. The new layer is named by its diff id, uncompressed; push() compresses it.
   Image commit(std::string_view container, const CommitImageOptions& options = {});
 
-  /// Writes an image to a sink. Its digest stays what it is, but for layers that this store made, which are compressed
-  /// as the options say; the same image gives the same bytes each time. Returns the manifest as it was written.
+  /// Writes an image to a sink. Its digest stays what it is, but for layers that this store made (and with
+  /// `recompress`, those without their blobs), which are compressed as the options say; the same image gives the same
+  /// bytes each time. Returns the manifest as it was written.
   Document push(std::string_view image, AnySink sink, const PushOptions& options = {}) const;
+
+  /// Mends what ImageStore::verify() finds, of what the store has: records, other trees, kept blobs; and of `source`
+  /// whatever else it takes, a layer that is gone too. The source need not have the image, only its blobs. A kept blob
+  /// whose digest is wrong is replaced, or removed where there is no source, or one that has the same wrong bytes.
+  /// Throws errc::damaged where the manifest or config is bad: pull() makes these again; errc::cancelled; and what
+  /// keeps the source from answering, a network that is down say. Each thing that is mended is whole or as it was,
+  /// after a crash too.
+  ImageRepairResult repair(const Digest& image, const ImageRepairOptions& options = {});
 
   ImageStore images() const;
   /// Removes images that nothing needs: those without a name, and with `all` those that no container stands on; then

@@ -1,4 +1,4 @@
-// What LayerStore::verify() and LayerStore::repair() are asked, and what they answer.
+// What verify() and repair() of layers, and of images, are asked, and what they answer.
 #pragma once
 
 #include <strata/byte_stream.hpp>
@@ -56,6 +56,20 @@ struct VerifyResult {
   Digest id;
   std::vector<Damage> damages;  ///< sorted by path
   bool ok() const noexcept { return damages.empty(); }
+};
+
+/// What is wrong with an image.
+struct ImageVerifyResult {
+  /// A layer's compressed bytes, kept beside its tree, that aren't what the manifest says.
+  struct Blob {
+    Digest digest;
+    std::string what;  ///< a clause: "it has 17 bytes instead of 23"
+  };
+  Digest image;
+  std::string record = {};                ///< what is wrong with its manifest, config or record; empty: nothing
+  std::vector<VerifyResult> layers = {};  ///< base first; of one that isn't there, the damage is its record
+  std::vector<Blob> blobs = {};
+  STRATA_API bool ok() const noexcept;
 };
 
 struct RepairOptions {

@@ -23,17 +23,26 @@ std::string name_in_store(std::string_view name, const PullOptions& options) {
     // What an archive of docker's calls it, is a reference too.
     if (parsed.transport == ImageName::Transport::docker_archive && !parsed.image.starts_with('@'))
       return parsed.image.empty() ? "" : ImageReference::parse(parsed.image).to_string();
-    return is_tag_name(parsed.image) ? parsed.image : "";
+    // What a layout calls it, the layout says.
+    return parsed.transport == ImageName::Transport::strata && is_tag_name(parsed.image) ? parsed.image : "";
   } catch (const Error& error) {
     if (error.code() != errc::bad_argument) throw;  // a name that only the host's own sources understand
     return is_tag_name(name) ? std::string(name) : "";
   }
 }
 
-/// What the place that an image comes from calls it.
+/// What the place that an image comes from calls it: in full, so that nothing that was loaded answers for another
+/// reference, or for a digest. Empty: nothing that could be.
 std::string called_by(const AnySource& source) {
-  std::string name = source.image_name();
-  return is_tag_name(name) ? name : "";
+  const std::string name = source.image_name();
+  try {
+    const ImageReference reference = ImageReference::parse(name);
+    return reference.digest ? "" : reference.to_string();
+  } catch (const Error& error) {
+    if (error.code() != errc::bad_argument) throw;
+    return name.starts_with("localhost/") && is_tag_name(name) ? name
+                                                               : "";  // a directory's name may be no repository's
+  }
 }
 
 /// Whether it names a place, and what is there is to be looked for there.
@@ -97,7 +106,12 @@ Image LayerManagerBase::pull_by(std::string_view name, const PullOptions& option
 
 std::optional<Image> LayerManagerBase::there(std::string_view name, const PullOptions& options,
                                              const Lease& lease) const {
-  const auto image = images().find(name);
+  std::optional<Image> image;
+  try {
+    image = images().find(name);
+  } catch (const Error& error) {
+    if (error.code() != errc::damaged || options.when == PullOptions::When::never) throw;  // else it is made again
+  }
   if (!image || !is_for(*image, options.platform)) return std::nullopt;
   try {
     lease.add(image->layer);

@@ -6,6 +6,7 @@
 #include "manager/pull_progress.hpp"
 #include "manager/transfer.hpp"
 #include "store/images.hpp"
+#include "store/kept_blob.hpp"
 #include "tree/directory.hpp"
 
 #include <algorithm>
@@ -77,7 +78,10 @@ class Pull {
     read_documents();
     check();
     keep_what_is_there();
+    check_size();
     make_room_(bytes_to_come());
+    check_size();  // of what was removed for it, some may have been kept blobs of this image
+    check_room();
     std::set<Digest> distrusted;
     while (!attempt(distrusted)) {
     }
@@ -195,13 +199,57 @@ class Pull {
     std::uint64_t bytes = 0;
     for (const WantedLayer& layer : layers_) {
       const bool stored = core_.has(layer.id);
-      const bool kept = try_stat(core_.root_descriptor(), core_.blob_path(layer.blob.digest)).has_value();
+      const bool kept = is_blob_kept(core_, layer.blob);
       // What it takes once it is extracted, nobody says; as much again is the least.
       const std::uint64_t times = (stored ? 0U : 1U) + (options_.keep_blobs && !kept ? 1U : 0U);
       constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
       for (std::uint64_t i = 0; i < times; ++i) bytes += std::min(layer.blob.size, most - bytes);
     }
     return bytes;
+  }
+
+  /// Whether a blob has to be there for this image, and isn't.
+  bool is_to_come(const WantedLayer& layer) const {
+    return (options_.keep_blobs || !core_.find_undamaged(layer.id)) && !is_blob_kept(core_, layer.blob);
+  }
+
+  /// Of the blobs that are to be transferred, each once; without those bytes that an earlier transfer has left, where
+  /// `rest`. As large as it gets, where they are more.
+  std::uint64_t bytes_of_blobs(bool rest) const {
+    constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t bytes = 0;
+    std::set<Digest> seen;
+    for (const WantedLayer& layer : layers_) {
+      if (!is_to_come(layer) || !seen.insert(layer.blob.digest).second) continue;
+      const std::uint64_t left = rest ? Download::left_of(core_, layer.blob) : 0;
+      bytes += std::min(layer.blob.size - std::min(left, layer.blob.size), most - bytes);
+    }
+    return bytes;
+  }
+
+  void check_size() const {
+    if (!options_.max_bytes) return;
+    const std::uint64_t bytes = bytes_of_blobs(false);
+    if (bytes > *options_.max_bytes)
+      throw_error(errc::limit_exceeded, "pull", source_.name(),
+                  "its layers have " + std::to_string(bytes) + " bytes to transfer, and " +
+                      std::to_string(*options_.max_bytes) + " are allowed",
+                  "allow more, if you trust where it comes from");
+  }
+
+  /// What can't be stored needn't be begun: others would find the disk full meanwhile. All blobs are on the disk at a
+  /// time at most, also where they aren't to be kept.
+  void check_room() const {
+    if (source_.is_local() && !options_.keep_blobs) return;  // none is
+    struct statfs st {};
+    if (sys::fstatfs(core_.root_descriptor(), st) != 0 || st.f_blocks == 0) return;  // some FUSE filesystems don't say
+    const auto unit = static_cast<std::uint64_t>(st.f_frsize != 0 ? st.f_frsize : st.f_bsize);
+    const std::uint64_t room = static_cast<std::uint64_t>(st.f_bavail) * unit;
+    const std::uint64_t bytes = bytes_of_blobs(true);
+    if (bytes > room)
+      throw_errno(ENOSPC, "pull", source_.name(),
+                  "its layers have " + std::to_string(bytes) + " bytes to transfer, and there is room for " +
+                      std::to_string(room));
   }
 
   /// False: bytes of an earlier transfer were bad, which `distrusted` now has, and are gone.
@@ -244,13 +292,7 @@ class Pull {
     std::vector<std::unique_ptr<ByteSource>> sources;
     std::vector<LayerInput> inputs;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const HistoryEntry entry = i < history.size() ? history[i] : HistoryEntry();
-      ImportOptions layer;
-      layer.created = time_of_layer(entry.created, config_.created);
-      layer.author = entry.author.empty() ? config_.author : entry.author;
-      layer.comment = entry.comment.empty() ? entry.created_by : entry.comment;
-      layer.expected_blob = layers_[i].blob.digest;
-      layer.expected_diff_id = config_.diff_ids[i];
+      ImportOptions layer = import_options(config_, history[i], layers_[i].blob.digest, config_.diff_ids[i]);
       layer.conformance = options_.conformance;
       layer.owners = options_.owners;
       layer.budget = options_.budget;
@@ -304,6 +346,17 @@ std::string time_of_layer(const std::string& layer, const std::string& image) {
   for (const std::string& time : {layer, image})
     if (is_rfc3339(time)) return time;
   return rfc3339(0);
+}
+
+ImportOptions import_options(const ImageConfig& config, const HistoryEntry& entry, const Digest& blob,
+                             const Digest& diff_id) {
+  ImportOptions options;
+  options.created = time_of_layer(entry.created, config.created);
+  options.author = entry.author.empty() ? config.author : entry.author;
+  options.comment = entry.comment.empty() ? entry.created_by : entry.comment;
+  options.expected_blob = blob;
+  options.expected_diff_id = diff_id;
+  return options;
 }
 
 Image pull_image(LayerStoreBase& store, AnySource& source, const std::string& name, const PullOptions& options,

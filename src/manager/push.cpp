@@ -6,6 +6,7 @@
 #include "manager/pull_progress.hpp"
 #include "store/draft.hpp"
 #include "store/image_record.hpp"
+#include "store/kept_blob.hpp"
 #include "store/operations.hpp"
 #include "tree/directory.hpp"
 
@@ -53,7 +54,8 @@ class Push {
         sink_(sink),
         options_(options),
         manifest_(ImageManifest::parse(image.manifest)),
-        layers_(detail::chain_ids(ImageConfig::parse(image.config).diff_ids)),
+        diff_ids_(ImageConfig::parse(image.config).diff_ids),
+        layers_(detail::chain_ids(diff_ids_)),
         teller_(options.control, manifest_.layers),
         draft_(core_),
         forward_(options.control.stop, [this] { stop_.request_stop(); }) {}
@@ -62,7 +64,9 @@ class Push {
     for (const Descriptor& layer : manifest_.layers) teller_.expect(layer.size);
     work();
     if (failure_) std::rethrow_exception(failure_);
-    for (const auto& [before, repeated] : repeats_) written_.layers[repeated] = written_.layers[before];
+    for (const auto& [before, repeated] : repeats_)
+      if (written_.layers[before].digest != manifest_.layers[before].digest)
+        written_.layers[repeated] = written_.layers[before];
     const Descriptor config = manifest_.config;
     if (!sink_.has(config, options_.control.stop)) {
       MemorySource bytes(image_.config.bytes);
@@ -113,10 +117,29 @@ class Push {
     // A layer that is there twice is sent once.
     for (std::size_t before = 0; before < i; ++before)
       if (manifest_.layers[before].digest == layer.digest) return repeat(before, i);
-    if (is_to_be_compressed(layer)) return compress(i);
-    if (has(layer)) return teller_.layer(i, Phase::existed, 0);
-    const auto from = source_.open(layer, 0, stop_.get_token());
-    send(i, layer, *from);
+    if (!is_to_be_made(layer, diff_ids_[i])) return push_as_it_is(i, layer);
+    if (options_.compress != Compress::none) return compress(i);
+    const Descriptor plain{
+        .media_type = compressed_type(), .digest = diff_ids_[i], .size = core_.get(layers_[i]).tar_size};
+    replace(i, plain);
+    push_as_it_is(i, plain);
+  }
+
+  void push_as_it_is(std::size_t i, const Descriptor& blob) {
+    if (has(blob)) return teller_.layer(i, Phase::existed, 0);
+    const auto from = source_.open(blob, 0, stop_.get_token());
+    try {
+      send(i, blob, *from);
+    } catch (const Error& error) {
+      if (error.code() != errc::digest_mismatch || !is_damaged(blob)) throw;
+      throw Error(error.code(), error.operation(), error.subject(), error.detail(),
+                  "repair the image, and push it again");
+    }
+  }
+
+  /// Whether the store's own bytes are to blame.
+  bool is_damaged(const Descriptor& blob) const {
+    return detail::check_kept_blob(core_, blob, {}).state == detail::KeptBlob::State::wrong;
   }
 
   /// The same blob as that of a lower layer, whose descriptor may be about to change.
@@ -141,13 +164,17 @@ class Push {
     teller_.layer(i, Phase::done, 0);
   }
 
-  bool is_to_be_compressed(const Descriptor& layer) const {
-    return image_.made && options_.compress != Compress::none &&
-           (layer.media_type == media_type::oci_layer || layer.media_type == media_type::docker_layer);
+  /// Whether its blob is made of the tree.
+  bool is_to_be_made(const Descriptor& layer, const Digest& diff_id) const {
+    if (image_.made && (layer.media_type == media_type::oci_layer || layer.media_type == media_type::docker_layer))
+      return true;
+    return options_.recompress && layer.urls.empty() && layer.digest != diff_id && !detail::is_blob_kept(core_, layer);
   }
 
   std::string compressed_type() const {
     const bool docker = manifest_.media_type == media_type::docker_manifest;
+    if (options_.compress == Compress::none)
+      return std::string(docker ? media_type::docker_layer : media_type::oci_layer);
     if (options_.compress == Compress::gzip)
       return std::string(docker ? media_type::docker_layer_gzip : media_type::oci_layer_gzip);
     if (docker)
@@ -217,6 +244,10 @@ class Push {
   void replace(std::size_t i, const Descriptor& blob) {
     const std::lock_guard hold(mutex_);
     Descriptor& layer = written_.layers[i];
+    if (layer.digest != blob.digest) {  // what is said of other bytes: where they are, where in them a file begins
+      layer.urls.clear();
+      layer.annotations.clear();
+    }
     layer.media_type = blob.media_type;
     layer.digest = blob.digest;
     layer.size = blob.size;
@@ -229,6 +260,7 @@ class Push {
   const PushOptions& options_;
   const ImageManifest manifest_;
   ImageManifest written_ = manifest_;
+  const std::vector<Digest> diff_ids_;
   const std::vector<Digest> layers_;  ///< in the store
   ImageTeller teller_;
   const detail::Draft draft_;  ///< for what is compressed

@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "image/content_hash.hpp"
+#include "store/kept_blob.hpp"
 #include "tree/directory.hpp"
 
 #include <algorithm>
@@ -151,8 +152,7 @@ void Transfer::set(Blob& blob, State state) {
 }
 
 bool Transfer::is_kept(const Blob& blob) const {
-  return !options_.distrusted.contains(blob.descriptor.digest) &&
-         try_stat(core_.root_descriptor(), core_.blob_path(blob.descriptor.digest)).has_value();
+  return !options_.distrusted.contains(blob.descriptor.digest) && is_blob_kept(core_, blob.descriptor);
 }
 
 bool Transfer::is_needed(const Blob& blob) const {
@@ -204,12 +204,11 @@ void Transfer::fetch(Blob& blob) {
 /// Where the store has the blob already. A second name keeps it if it is removed before the image is there.
 bool Transfer::use_kept(Blob& blob) {
   if (options_.distrusted.contains(blob.descriptor.digest)) return false;
-  const std::string path = core_.blob_path(blob.descriptor.digest);
-  FileDescriptor fd(sys::openat(core_.root_descriptor(), path.c_str(), O_RDONLY | O_NOFOLLOW));
-  if (!fd && errno == ENOENT) return false;
-  if (!fd) throw_errno(errno, "open the kept blob", blob.descriptor.digest.to_string());
+  FileDescriptor fd = open_kept_blob(core_, blob.descriptor.digest);
+  if (!fd) return false;
   const std::uint64_t size = stat_of(fd.get()).size;
   if (size != blob.descriptor.size) return false;
+  const std::string path = core_.blob_path(blob.descriptor.digest);
   (void)sys::linkat(core_.root_descriptor(), path.c_str(), draft_.descriptor(), second_name(blob).c_str(), 0);
   const std::lock_guard hold(mutex_);
   blob.old = true;

@@ -41,6 +41,11 @@ Download Download::open(const StoreCore& core, const Descriptor& blob, const std
   }
 }
 
+std::uint64_t Download::left_of(const StoreCore& core, const Descriptor& blob) {
+  const auto found = try_stat(core.root_descriptor(), Download(core, blob, {}).path());
+  return found ? found->size : 0;
+}
+
 std::uint64_t Download::size() const { return stat_of(fd_.get()).size; }
 
 void Download::complete() const { (void)Lock::attempt_on(fd_.get(), path(), Lock::Kind::shared); }
@@ -81,16 +86,6 @@ bool Download::keep() const {
   if (sys::renameat2(root, path().c_str(), root, core_->blob_path(blob_.digest).c_str(), 0) == 0) return true;
   if (errno == ENOENT) return false;  // another has just done it
   throw_errno(errno, "keep the blob", blob_.digest.to_string());
-}
-
-void make_blob_rooms(const StoreCore& core, const Digest& blob) {
-  make_directory(core.root_descriptor(), "blobs");
-  make_directory(core.root_descriptor(), "blobs/" + std::string(blob.algorithm()));
-}
-
-void sync_blob_room(const StoreCore& core, const Digest& blob) {
-  const std::string room = "blobs/" + std::string(blob.algorithm());
-  core.sync(open_beneath(core.root_descriptor(), room, O_RDONLY | O_DIRECTORY).get(), room);
 }
 
 std::vector<std::string> broken_downloads(const StoreCore& core, std::chrono::seconds min_age) {

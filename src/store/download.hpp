@@ -24,6 +24,8 @@ class Download {
  public:
   /// Waits until nobody else adds to it. Throws errc::cancelled.
   static Download open(const StoreCore& core, const Descriptor& blob, const std::stop_token& stop);
+  /// How many bytes of a blob are there, as far as that is to be had without waiting.
+  static std::uint64_t left_of(const StoreCore& core, const Descriptor& blob);
 
   std::uint64_t size() const;
   /// All bytes are there, by their number; whoever else wants it, waits no longer.
@@ -50,10 +52,6 @@ class Download {
   Descriptor blob_;
   FileDescriptor fd_;
 };
-
-/// Makes the directories that a kept blob needs.
-void make_blob_rooms(const StoreCore& core, const Digest& blob);
-void sync_blob_room(const StoreCore& core, const Digest& blob);
 
 /// Those that nobody writes, and that are of this age, by name.
 std::vector<std::string> broken_downloads(const StoreCore& core, std::chrono::seconds min_age);

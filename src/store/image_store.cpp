@@ -5,6 +5,7 @@
 
 #include "store/images.hpp"
 #include "store/tag.hpp"
+#include "tree/directory.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -40,15 +41,26 @@ std::optional<Image> image_of(const StoreCore& core, const ImageRecord& record, 
   }
 }
 
-std::optional<Image> find_by_digest(const StoreCore& core, const Digest& digest) {
-  const auto record = detail::find_image_record(core, digest);
-  return record ? image_of(core, *record, detail::tag_records(core)) : std::nullopt;
+bool is_there(const StoreCore& core, const Digest& image) {
+  return detail::try_stat(core.root_descriptor(), detail::image_path(image)).has_value();
 }
 
-std::optional<Image> find_by_name(const StoreCore& core, std::string_view name) {
+std::optional<Digest> named(const StoreCore& core, std::string_view name) {
   if (!is_tag_name(name)) return std::nullopt;
   const auto tag = detail::find_tag_record(core, name);
-  return tag && tag->image ? find_by_digest(core, *tag->image) : std::nullopt;
+  return tag && tag->image && is_there(core, *tag->image) ? tag->image : std::nullopt;
+}
+
+/// Whether an image is one that has this digest, or was chosen from an index that has.
+bool has_digest(const StoreCore& core, const Digest& image, const Digest& digest) {
+  if (image == digest) return true;
+  try {
+    const auto record = detail::find_image_record(core, image);
+    return record && record->index == digest;
+  } catch (const Error& error) {
+    if (error.code() != errc::damaged) throw;
+    return false;
+  }
 }
 
 std::optional<ImageReference> reference_of(std::string_view name) {
@@ -60,8 +72,8 @@ std::optional<ImageReference> reference_of(std::string_view name) {
   }
 }
 
-/// By digits of the digest of a manifest or a config, or all of them.
-std::optional<Image> find_by_digits(const StoreCore& core, std::string_view digits) {
+/// By digits of the digest of a manifest, or else of a config.
+std::optional<Digest> begun(const StoreCore& core, std::string_view digits) {
   constexpr std::size_t fewest = 12;  // fewer may be a word
   const std::size_t colon = digits.find(':');
   const std::string_view algorithm = colon == std::string_view::npos ? "" : digits.substr(0, colon);
@@ -71,24 +83,21 @@ std::optional<Image> find_by_digits(const StoreCore& core, std::string_view digi
   const auto fits = [&](const Digest& digest) {
     return (algorithm.empty() || digest.algorithm() == algorithm) && digest.hex().starts_with(digits);
   };
-  std::vector<Digest> damaged;
-  std::optional<ImageRecord> found;
-  const auto take = [&](ImageRecord record) {
+  std::optional<Digest> found;
+  const auto take = [&](const Digest& image) {
     if (found)
       throw_error(errc::bad_argument, "find the image", quoted(digits),
-                  "several begin so: " + found->digest.to_string() + ", " + record.digest.to_string(),
+                  "several begin so: " + found->to_string() + ", " + image.to_string(),
                   "give more digits, or the digest of the manifest");
-    found = std::move(record);
+    found = image;
   };
-  std::vector<ImageRecord> records = detail::image_records(core, damaged);
-  for (const Digest& id : damaged)
-    if (fits(id)) (void)detail::find_image_record(core, id);  // throws, saying how it is damaged
-  for (ImageRecord& record : records)
-    if (fits(record.digest)) take(std::move(record));
+  for (const Digest& image : detail::image_ids(core))
+    if (fits(image)) take(image);
+  std::vector<Digest> damaged;
   if (!found)
-    for (ImageRecord& record : records)
-      if (fits(record.config)) take(std::move(record));
-  return found ? image_of(core, *found, detail::tag_records(core)) : std::nullopt;
+    for (const ImageRecord& record : detail::image_records(core, damaged))
+      if (fits(record.config)) take(record.digest);
+  return found;
 }
 
 }  // namespace
@@ -105,13 +114,23 @@ Image ImageStore::add(const NewImage& image) const {
   return get(record.digest.to_string());
 }
 
+std::optional<Digest> ImageStore::resolve(std::string_view name) const {
+  // First, so that no name stands for another's digest.
+  if (auto digest = Digest::try_parse(name); digest && is_there(*core_, *digest)) return digest;
+  const auto reference = reference_of(name);
+  const auto is_meant = [&](const std::optional<Digest>& image) {
+    return image && (!reference || !reference->digest || has_digest(*core_, *image, *reference->digest));
+  };
+  if (auto image = named(*core_, name); is_meant(image)) return image;
+  if (reference)
+    if (auto image = named(*core_, reference->to_string()); is_meant(image)) return image;
+  return begun(*core_, name);
+}
+
 std::optional<Image> ImageStore::find(std::string_view name) const {
-  if (auto image = find_by_name(*core_, name)) return image;
-  if (const auto digest = Digest::try_parse(name))
-    if (auto image = find_by_digest(*core_, *digest)) return image;
-  if (const auto reference = reference_of(name))
-    if (auto image = find_by_name(*core_, reference->to_string())) return image;
-  return find_by_digits(*core_, name);
+  const auto digest = resolve(name);
+  const auto record = digest ? detail::find_image_record(*core_, *digest) : std::nullopt;
+  return record ? image_of(*core_, *record, detail::tag_records(*core_)) : std::nullopt;
 }
 
 Image ImageStore::get(std::string_view name) const {
@@ -137,6 +156,19 @@ std::vector<Image> ImageStore::list() const {
   });
   return images;
 }
+
+ImageVerifyResult ImageStore::verify(const Digest& image, const VerifyOptions& options) const {
+  std::vector<ImageVerifyResult> results = verify(std::span(&image, 1), options);
+  if (results.empty())
+    throw_error(errc::not_found, "verify the image", image.to_string(), "there is none of this digest");
+  return std::move(results.front());
+}
+
+std::vector<ImageVerifyResult> ImageStore::verify(std::span<const Digest> images, const VerifyOptions& options) const {
+  return detail::verify_images(*core_, images, options);
+}
+
+std::vector<Digest> ImageStore::digests() const { return detail::image_ids(*core_); }
 
 void ImageStore::tag(const Digest& image, std::string_view name) const { detail::tag_image(*core_, image, name); }
 void ImageStore::touch(const Digest& image) const { detail::touch_image(*core_, image); }

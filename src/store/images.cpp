@@ -3,6 +3,9 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "base/resources.hpp"
+#include "image/content_hash.hpp"
+#include "image/json.hpp"
 #include "store/draft.hpp"
 #include "store/operations.hpp"
 #include "store/tag.hpp"
@@ -88,6 +91,22 @@ void check_containers(const StoreCore& core, const ImageRecord& record) {
 
 }  // namespace
 
+std::optional<std::string> fault_of_image(const StoreCore& core, const Digest& image) {
+  try {
+    const auto record = find_image_record(core, image);
+    if (!record) return std::nullopt;
+    const Document manifest = image_manifest(core, *record), config = image_config(core, *record);
+    const ImageRecord right = record_of(core, {.manifest = manifest, .config = config});
+    const bool fits = right.layer == record->layer && right.blobs == record->blobs && right.config == record->config &&
+                      ImageManifest::parse(manifest).config.media_type == record->config_type;
+    return fits ? "" : "its record says something else than its manifest and config";
+  } catch (const Error& error) {
+    if (is_shortage(error.code())) throw;
+    if (!try_stat(core.root_descriptor(), image_path(image))) return std::nullopt;  // it was removed meanwhile
+    return error.what();
+  }
+}
+
 ImageRecord add_image(const StoreCore& core, const ImageDraft& image) {
   if (!image.name.empty()) check_tag_name(image.name);
   const ImageRecord record = record_of(core, image);
@@ -108,15 +127,9 @@ ImageRecord add_image(const StoreCore& core, const ImageDraft& image) {
   if (image.place_blobs) image.place_blobs();
   const std::string place = image_path(record.digest);
   if (!draft.publish("image", place)) {
-    try {
-      if (const auto there = find_image_record(core, record.digest)) {
-        (void)image_manifest(core, *there);
-        (void)image_config(core, *there);
-      }
-    } catch (const Error& error) {
-      if (error.code() != errc::damaged) throw;
-      draft.exchange("image", place);
-    }
+    // What is there may be damaged, or just gone.
+    const auto fault = fault_of_image(core, record.digest);
+    if (fault && !fault->empty()) draft.exchange("image", place);
   }
   touch_image(core, record.digest);
   core.sync(open_beneath(core.root_descriptor(), "images", O_RDONLY | O_DIRECTORY).get(), "images");
@@ -132,6 +145,44 @@ void tag_image(const StoreCore& core, const Digest& image, std::string_view name
   const auto record = find_image_record(core, image);
   if (!record) throw_error(errc::not_found, "tag the image", image.to_string(), "there is none of this digest");
   place_tag(core, draft, name, record->layer, image);
+}
+
+ImageDocuments read_documents(const StoreCore& core, const Digest& image) {
+  const std::string id = image.to_string();
+  const auto read = [&](const char* name, const Digest& digest) {
+    auto text = read_small_file(core.root_descriptor(), image_path(image) + "/" + name, Document::max_size);
+    if (!text)
+      throw_error(errc::damaged, "read the image", id, std::string("its ") + name + " is missing", "pull it again");
+    AnyHash hash = hash_like(digest);
+    hash.update(std::as_bytes(std::span(text->data(), text->size())));
+    if (hash.finish() != digest)
+      throw_error(errc::damaged, "read the image", id, std::string("its ") + name + " isn't what it was",
+                  "pull it again");
+    return *std::move(text);
+  };
+  ImageDocuments documents;
+  Document& manifest = documents.manifest;
+  manifest.digest = image;
+  manifest.bytes = read("manifest", image);
+  // A manifest of OCI's need not say what it is.
+  manifest.media_type = JsonObject(parse_object(manifest.bytes, id), id).text_or_empty("mediaType");
+  if (manifest.media_type.empty()) manifest.media_type = media_type::oci_manifest;
+  const Descriptor config = ImageManifest::parse(manifest).config;
+  documents.config = {.media_type = config.media_type, .bytes = read("config", config.digest), .digest = config.digest};
+  return documents;
+}
+
+void mend_image_record(const StoreCore& core, const Digest& image, const ImageDocuments& documents) {
+  std::optional<ImageRecord> before;
+  try {
+    before = find_image_record(core, image);
+  } catch (const Error& error) {
+    if (error.code() != errc::damaged) throw;
+  }
+  (void)add_image(core, {.manifest = documents.manifest,
+                         .config = documents.config,
+                         .index = before ? before->index : std::nullopt,
+                         .made = before && before->made});
 }
 
 std::vector<Digest> remove_image(const StoreCore& core, const Digest& image, bool force) {

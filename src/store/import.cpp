@@ -4,6 +4,7 @@
 #include "base/files.hpp"
 #include "store/core.hpp"
 #include "store/flight.hpp"
+#include "store/kept_blob.hpp"
 #include "store/layer_draft.hpp"
 #include "store/layer_extract.hpp"
 #include "tree/directory.hpp"
@@ -59,8 +60,8 @@ std::optional<Layer> stored_by_another(const StoreCore& core, const ImportOption
   if (!id)
     for (Layer& layer : core.list())
       if (layer.parent == options.parent && layer.blob == options.expected_blob) stored = std::move(layer);
-  const bool lacks_blob =
-      stored && options.keep_blob && !try_stat(core.root_descriptor(), core.blob_path(stored->blob));
+  const bool lacks_blob = stored && options.keep_blob &&
+                          !is_blob_kept(core, {.media_type = {}, .digest = stored->blob, .size = stored->blob_size});
   return lacks_blob ? std::nullopt : stored;
 }
 

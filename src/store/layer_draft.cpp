@@ -3,6 +3,7 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/kept_blob.hpp"
 #include "store/lease.hpp"
 #include "store/tag.hpp"
 #include "store/tree_entries.hpp"
@@ -188,8 +189,7 @@ bool LayerDraft::place_blob() const {
   const std::optional<Layer> stored = keeps_blob_ ? core_.find_undamaged(layer_.id) : std::nullopt;
   if (!stored || stored->blob != blob_) return false;
   const std::string place = core_.blob_path(blob_);
-  make_directory(core_.root_descriptor(), "blobs");
-  make_directory(core_.root_descriptor(), "blobs/" + std::string(blob_.algorithm()));
+  make_blob_rooms(core_, blob_);
   if (sys::renameat2(draft_->descriptor(), "blob", core_.root_descriptor(), place.c_str(), 0) != 0)
     throw_errno(errno, "keep the blob", quoted(place));
   return true;

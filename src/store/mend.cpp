@@ -278,10 +278,6 @@ class Mender {
 
   // Attributes
 
-  std::string proc_path(const Place& place) const {
-    return "/proc/self/fd/" + std::to_string(place.parent.get()) + "/" + place.name;
-  }
-
   void mend_attributes(const Place& place, mode_t type, Id id) {
     give(place, type, expected_.attributes(id), expected_.path(id));
   }
@@ -297,7 +293,7 @@ class Mender {
         throw_errno(errno, "give back the owner of", quoted(path));
     for (const std::string& name : list_xattrs(dir, place.name, path))
       if (!attributes.xattrs.contains(name) && name != "security.selinux" && name != opaque_mark_)
-        if (sys::lremovexattr(proc_path(place).c_str(), name.c_str()) != 0 && errno != ENODATA)
+        if (sys::lremovexattr(proc_path(place.parent.get(), place.name).c_str(), name.c_str()) != 0 && errno != ENODATA)
           throw_errno(errno, "remove the attribute " + quoted(name) + " of", quoted(path));
     setter_.set_node(dir, place.name, type, attributes, path);
   }
@@ -307,7 +303,7 @@ class Mender {
     const Place place = place_of(path);
     const bool marked = read_xattr(place.parent.get(), place.name, opaque_mark_, path) == "y";
     if (marked != expected_[id].opaque) {
-      const std::string proc = proc_path(place);
+      const std::string proc = proc_path(place.parent.get(), place.name);
       if ((marked ? sys::lremovexattr(proc.c_str(), opaque_mark_.c_str())
                   : sys::lsetxattr(proc.c_str(), opaque_mark_.c_str(), "y", 1, 0)) != 0)
         throw_errno(errno, marked ? "take the opaque mark from" : "mark as opaque", quoted(path));

@@ -1,9 +1,11 @@
 #include <strata/error.hpp>
 
 #include "base/files.hpp"
+#include "store/kept_blob.hpp"
 #include "store/mend.hpp"
 #include "store/operations.hpp"
 #include "store/restore_record.hpp"
+#include "store/stages.hpp"
 #include "store/translations.hpp"
 #include "store/tree_users.hpp"
 #include "store/verify.hpp"
@@ -21,28 +23,6 @@ namespace {
 using Kind = Damage::Kind;
 
 constexpr const char* give_source = "repair it with the layer itself, its blob or its tar, as the source";
-
-/// The call of many stages, each of which counts from 0: its counters only grow.
-Control growing(const Control& control) {
-  if (!control.observer) return control;
-  struct Counters {
-    Progress before, last;
-  };
-  return {[observer = control.observer, counters = std::make_shared<Counters>()](const Progress& now) {
-            auto& [before, last] = *counters;
-            if (now.bytes < last.bytes || now.entries < last.entries || now.tar_bytes < last.tar_bytes) {
-              before.bytes += last.bytes;
-              before.entries += last.entries;
-              before.tar_bytes += last.tar_bytes;
-            }
-            last = now;
-            observer({.phase = now.phase,
-                      .bytes = before.bytes + now.bytes,
-                      .tar_bytes = before.tar_bytes + now.tar_bytes,
-                      .entries = before.entries + now.entries});
-          },
-          control.stop};
-}
 
 class Repair {
  public:
@@ -99,7 +79,7 @@ class Repair {
 
   /// The layer's blob, if it is kept; none: it isn't.
   std::optional<FileSource> kept_blob() const {
-    FileDescriptor fd = try_open_beneath(core_.root_descriptor(), core_.blob_path(layer_.blob), O_RDONLY | O_NOFOLLOW);
+    FileDescriptor fd = open_kept_blob(core_, layer_.blob);
     if (!fd) return std::nullopt;
     return FileSource(std::move(fd), "the kept blob");
   }
@@ -240,7 +220,7 @@ RepairResult repair_layer(const StoreCore& core, const Digest& id, const RepairO
   sweep_drafts(core);
   const Draft keeper(core);
   keeper.need(id);  // it isn't removed meanwhile
-  const RepairOptions watched{options.source, options.owners, growing(options.control)};
+  const RepairOptions watched{options.source, options.owners, Stages(options.control).next()};
   RepairResult result = Repair(core, layer, watched).run();
   if (restores) {
     const Damage record{Kind::record, "", "the record of the layer could not be read"};

@@ -2,6 +2,7 @@
 #include <strata/image_store.hpp>
 
 #include "store/image_record.hpp"
+#include "store/kept_blob.hpp"
 #include "tree/directory.hpp"
 #include "tree/recipe.hpp"
 
@@ -64,9 +65,9 @@ class TextSource final : public ByteSource {
 };
 
 /// A file from where it stands, until it is cancelled.
-class KeptBlob final : public ByteSource {
+class BlobFile final : public ByteSource {
  public:
-  KeptBlob(FileDescriptor fd, std::string name, std::stop_token stop)
+  BlobFile(FileDescriptor fd, std::string name, std::stop_token stop)
       : file_(std::move(fd), std::move(name)), stop_(std::move(stop)) {}
   std::size_t read(std::span<std::byte> into) override {
     if (stop_.stop_requested()) throw_error(errc::cancelled, "read", name());
@@ -82,11 +83,11 @@ class KeptBlob final : public ByteSource {
 
 std::unique_ptr<ByteSource> open_kept(const StoreCore& core, const Digest& blob, std::uint64_t offset,
                                       const std::stop_token& stop) {
-  FileDescriptor fd(sys::openat(core.root_descriptor(), core.blob_path(blob).c_str(), O_RDONLY | O_NOFOLLOW));
-  if (!fd && errno == ENOENT) return nullptr;
-  if (!fd || sys::lseek(fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0)
-    throw_errno(errno, "open the kept blob", blob.to_string());
-  return std::make_unique<KeptBlob>(std::move(fd), "the kept blob " + blob.to_string(), stop);
+  FileDescriptor fd = open_kept_blob(core, blob);
+  if (!fd) return nullptr;
+  if (sys::lseek(fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0)
+    throw_errno(errno, "read the kept blob", blob.to_string());
+  return std::make_unique<BlobFile>(std::move(fd), "the kept blob " + blob.to_string(), stop);
 }
 
 }  // namespace
@@ -115,7 +116,7 @@ std::unique_ptr<ByteSource> StoreSource::open(const Descriptor& blob, std::uint6
   for (std::optional<Layer> layer = top; layer; layer = layer->parent ? core_->find(*layer->parent) : std::nullopt)
     if (layer->diff_id() == blob.digest) return std::make_unique<TarOfLayer>(*core_, *layer, offset, stop);
   throw_error(errc::not_found, "read the blob " + blob.digest.to_string() + " of", name(),
-              "it was compressed, and isn't kept", "pull the image with its blobs kept");
+              "it was compressed, and isn't kept", "pull the image with its blobs kept, or have them made anew");
 }
 
 }  // namespace strata

@@ -7,6 +7,7 @@
 #include <strata/mount/copy.hpp>
 #include <strata/transport/oci_layout.hpp>
 
+#include "store/core.hpp"
 #include "support/fake_registry.hpp"
 
 #include <boost/filesystem/operations.hpp>
@@ -24,10 +25,14 @@ using Manager = LayerManager<LayerStore<>, Mounter<Copy>>;
 
 Manager manager_of(Scene& scene) { return Manager(scene.store(), Mounter<Copy>(scene.store())); }
 
-Image pull(Scene& scene, bool keep_blobs, const std::string& name = "app") {
+FakeSource source() {
   static FakeNetwork network(noisy_image({1, 2}, 3000));
+  return FakeSource(network);
+}
+
+Image pull(Scene& scene, bool keep_blobs, const std::string& name = "app") {
   PullOptions options{.keep_blobs = keep_blobs, .owners = Owners::squash};
-  return manager_of(scene).pull(AnySource(FakeSource(network)), name, options);
+  return manager_of(scene).pull(AnySource(source()), name, options);
 }
 
 /// One that is made here, of plain layers.
@@ -152,6 +157,49 @@ Operation tagging() {
   return operation;
 }
 
+/// All that is wrong with an image.
+std::string faults_of(Scene& scene, const Digest& image) {
+  const ImageVerifyResult found = ImageStore(scene.store()).verify(image, {.level = VerifyLevel::proving});
+  std::string text = found.record;
+  for (const VerifyResult& layer : found.layers)
+    for (const Damage& damage : layer.damages) text += damage.path + ": " + damage.what + "\n";
+  for (const auto& blob : found.blobs) text += blob.digest.to_string() + ": " + blob.what + "\n";
+  return text;
+}
+
+Operation verifying() {
+  Operation operation = of_images(
+      "verify an image", [](Scene& scene) { return faults_of(scene, ImageStore(scene.store()).get("app").digest); });
+  operation.reads_only = true;
+  operation.prepare = [](Scene& scene) {
+    scene.store().tag("kept", scene.child());
+    pull(scene, true);
+  };
+  return operation;
+}
+
+/// A kept blob, the layer that is mended of it, and another.
+Operation repairing() {
+  Operation operation = of_images("repair an image", [](Scene& scene) {
+    AnySource from{source()};
+    const Digest image = ImageStore(scene.store()).get("app").digest;
+    const ImageRepairResult result = manager_of(scene).repair(image, {.source = &from, .owners = Owners::squash});
+    if (!result.ok()) throw_error(errc::damaged, "repair", "the image");
+    return images_of(scene) + faults_of(scene, image);
+  });
+  operation.mends = true;
+  operation.prepare = [](Scene& scene) {
+    scene.store().tag("kept", scene.child());
+    const std::vector<Layer> chain = scene.store().chain(pull(scene, true).layer);
+    fs::resize_file(scene.root() / scene.store().core()->blob_path(chain[0].blob), 100);
+    for (const Layer& layer : chain)
+      for (const fs::directory_entry& file :
+           fs::directory_iterator(scene.store().core()->tree_directory(layer.tree()) / "fs"))
+        fs::remove(file.path());
+  };
+  return operation;
+}
+
 Operation mounting() {
   Operation operation = of_images("prepare an image", [](Scene& scene) {
     try {
@@ -183,8 +231,8 @@ Operation building() {
 }  // namespace
 
 std::vector<Operation> image_operations() {
-  return {pulling(false), pulling(true), committing(), pushing(false), pushing(true),
-          removing(),     collecting(),  tagging(),    mounting(),     building()};
+  return {pulling(false), pulling(true), committing(), pushing(false), pushing(true), removing(),
+          collecting(),   tagging(),     verifying(),  repairing(),    mounting(),    building()};
 }
 
 }  // namespace strata::test

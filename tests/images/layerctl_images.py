@@ -56,9 +56,11 @@ def usage(s):
                       ["run-root", "a", "b", "--backend", "tape"], ["commit", "c", "--change", "CMD x"],
                       ["commit", "c", "--name", "i", "--change", "FROM x"], ["commit", "c", "--name", "i", "--change", "ENV"],
                       ["commit", "c", "--name", "i", "--change", "EXPOSE 80/icmp"], ["commit", "c", "--name", "i", "--tag", "t"],
-                      ["images", "--cache-limit", "12x"]):
+                      ["images", "--cache-limit", "12x"], ["pull", "a", "--max-bytes", "12x"], ["verify-image", "--quick", "--prove"],
+                      ["repair-image"], ["repair-image", "a", "--from"]):
         s.cli(*arguments, expect=2)
     for arguments in (["images"], ["show-image", "a"], ["remove-image", "a"], ["push", "a", "b"], ["save", "a", "oci:b"], ["prune"],
+                      ["verify-image"], ["verify-image", "a"], ["repair-image", "a"], ["repair-image", "a", "--from", "oci:b"],
                       ["load", "nothing"], ["load", "oci:nothing"], ["load", "docker-archive:nothing"]):
         s.cli(*arguments, expect=1)
     assert not s.cli.store.exists(), "a store was made by what can't have made anything"
@@ -133,7 +135,8 @@ def run_and_commit(s):
         pushed = cli("save", "committed:1", f"oci:by-{compress}:x", "--compress", compress)
         assert pushed == cli("save", "committed:1", f"oci:again-{compress}:x", "--compress", compress), "other bytes the second time"
         assert json.loads(cli("--json", "load", f"oci:by-{compress}:x"))["layer"] == image["layer"]
-    cli("untag", "x")  # as the layouts called what was loaded
+    for compress in ("gzip", "zstd", "none"):
+        cli("untag", f"localhost/by-{compress}:x")  # as the layouts called what was loaded
     cli("commit", "c")  # without a name a layer, as ever
     cli("remove-container", "c")
     # What has neither name nor container goes.
@@ -213,6 +216,89 @@ def registry(s):
     cli("load", "layout", "--tag", "bare", "--no-keep-blobs")
     cli("save", "bare", "oci:bare:x", expect=1)
     assert "; " in cli.err, cli.err
+    made = cli("save", "bare", "oci:bare:x", "--recompress")
+    assert made != s.digest and made == cli("save", "bare", "oci:bare:y", "--recompress")
+    cli("save", "bare", "docker-archive:bare.tar:bare:1")  # whose layers are plain anyway
+    bare = cli.json("show-image", "bare")
+    for made in ("oci:bare:x", "bare.tar"):
+        loaded = cli.json("load", made)
+        assert loaded["layer"] == bare["layer"] and loaded["config"] == bare["config_digest"], (loaded, bare)
+    # More to transfer than is allowed is refused before any of it is.
+    cli("remove-image", "--force", bare["digest"])
+    for name in ("localhost/bare:x", "bare:1"):
+        cli("remove-image", name)
+    cli.refused("load", "layout", "--max-bytes", "10K", says="10240 are allowed")
+    cli("load", "layout", "--max-bytes", "1M")
+
+
+def damage_and_repair(s):
+    with Registry(s.place) as plain:
+        cli, name = s.cli, f"docker://{plain.name}/app:1"
+        cli("load", "layout", "--tag", "app:1")
+        cli("push", "app:1", name, "--plain-http")
+        assert cli("verify-image") == cli("verify-image", "app:1", "--prove") == f"{s.digest} ok"
+        assert cli("repair-image", "app:1").splitlines()[-1] == f"{s.digest} ok"
+        data, = (path for path in (cli.store / "trees").rglob("data"))
+        blob = cli.store / "blobs/sha256" / s.layout.manifest()["layers"][1]["digest"][7:]
+
+        def damage(*paths):
+            for path in paths:
+                path.chmod(0o600)
+                content = bytearray(path.read_bytes())
+                content[len(content) // 2] ^= 1
+                path.write_bytes(content)
+        damage(data, blob)
+        for arguments in (["verify-image"], ["--json", "verify-image", s.digest]):
+            cli(*arguments, expect=1)
+            assert "repair-image" in cli.err, cli.err
+        process = cli.start("verify-image")
+        told = process.communicate()[0].splitlines()
+        assert all(line.startswith(s.digest) for line in told) and "srv/data: its content has changed" in told[0], told
+        assert f"the kept blob sha256:{blob.name}: its digest is" in told[-1], told
+        # The bad blob is of no use for the file, nor to anyone else.
+        cli("repair-image", "app:1", expect=1)
+        assert "--from" in cli.err and not blob.exists(), cli.err
+        cli("repair-image", "app:1", "--from", "oci:layout:none", expect=1)
+        assert "mended: srv/data" in cli("repair-image", "app:1", "--from", name, "--plain-http")
+        assert cli("verify-image", "--prove") == f"{s.digest} ok"
+        cli("pull", name, "--plain-http", "--tag", "app:1")  # with its blob again
+        assert blob.exists()
+        damage(blob)
+        cli("--quiet", "push", "app:1", f"docker://{plain.name}/other:1", "--plain-http", expect=1)
+        told = cli("repair-image", "app:1", "--from", "oci:layout:latest").splitlines()
+        assert f"sha256:{blob.name} mended: the kept blob" in told and told[-1] == f"{s.digest} ok", told
+        assert cli("push", "app:1", f"docker://{plain.name}/other:1", "--plain-http") == s.digest
+        # What the documents say is what a pull makes again.
+        manifest = cli.store / "images/sha256" / s.digest[7:] / "manifest"
+        damage(manifest)
+        for words in ([], ["app:1"], [s.digest[7:30]]):
+            process = cli.start("verify-image", *words)
+            told = process.communicate()
+            assert "its manifest isn" in told[0] and process.returncode == 1, (words, told)
+        cli("repair-image", s.digest, expect=1)
+        assert cli("pull", name, "--plain-http", "--tag", "app:1") == s.digest
+        assert cli("verify-image", "--prove") == f"{s.digest} ok"
+
+
+def damaged_record(s):
+    """Of an image that was made here, and can't be pulled again."""
+    cli = s.cli
+    cli("load", "layout", "--tag", "app:1")
+    cli("mount", "app:1", "c")
+    cli("umount", "c")
+    digest = cli("commit", "c", "--name", "made:1")
+    cli("remove-container", "c")
+    record = cli.store / "images/sha256" / digest[7:] / "image.json"
+    record.chmod(0o600)
+    record.write_text("{")
+    cli("show-image", "made:1", expect=1)
+    assert "mended: its record" in cli("repair-image", "made:1")
+    assert cli("verify-image", "made:1") == f"{digest} ok"
+    record.chmod(0o600)
+    record.write_text("{")
+    assert cli("remove-image", "made:1") == f"removed {digest}"
+    cli("gc")
+    assert cli("verify-image") == f"{s.digest} ok"
 
 
 def passwords(s):
@@ -333,7 +419,7 @@ def slow(s):
         assert drawn and "layers" in drawn[0] and max(len(line) for line in lines if "sha256" not in line) < 40, lines
 
 
-CASES = [usage, load_and_save, show_and_name, run_and_commit, hostile, registry, passwords, slow]
+CASES = [usage, load_and_save, show_and_name, run_and_commit, hostile, registry, damage_and_repair, damaged_record, passwords, slow]
 
 
 def check(own, only):

@@ -1,4 +1,5 @@
 #include "store/download.hpp"
+#include "store/kept_blob.hpp"
 
 #include "support/catch.hpp"
 #include "support/errors.hpp"

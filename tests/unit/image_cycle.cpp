@@ -202,6 +202,41 @@ TEST_CASE("What can't be pushed, since its blobs weren't kept, says so, unless t
   CHECK(taken.puts == 0);
 }
 
+TEST_CASE("Layers whose blobs weren't kept are compressed anew where that is asked for, the same each time") {
+  using Compress = PushOptions::Compress;
+  const Compress compress = GENERATE(Compress::gzip, Compress::zstd, Compress::none);
+  Fixture f;
+  const Image image = f.pull(f.network, "app", {.keep_blobs = false});
+  TakenImage taken, again;
+  const PushOptions options{.compress = compress, .recompress = true};
+  const Document pushed = f.manager.push("app", AnySink(FakeSink(taken)), options);
+  CHECK((pushed.digest == image.digest) == (compress == Compress::gzip));  // by which the same encoder made it
+  const ImageManifest manifest = ImageManifest::parse(pushed);
+  CHECK(manifest.config == ImageManifest::parse(image.manifest).config);
+  const std::string_view type = compress == Compress::gzip   ? media_type::oci_layer_gzip
+                                : compress == Compress::zstd ? media_type::oci_layer_zstd
+                                                             : media_type::oci_layer;
+  for (const Descriptor& layer : manifest.layers) {
+    CHECK(layer.media_type == type);
+    CHECK(taken.blobs.at(layer.digest).size() == layer.size);
+  }
+  CHECK(f.manager.push("app", AnySink(FakeSink(again)), options) == pushed);
+
+  // What a store makes of it, is the same layers.
+  FakeNetwork network(f.network.image);
+  network.image.top = pushed;
+  network.image.manifest = manifest;
+  for (const auto& [digest, bytes] : taken.blobs) network.image.blobs[digest] = bytes;
+  ManagedStore other;
+  CHECK(other.pull(network).layer == image.layer);
+  CHECK(other.faults() == "");
+
+  // Where the blobs are there, there is nothing to make.
+  f.pull(f.network, "app");
+  TakenImage faithful;
+  CHECK(f.manager.push("app", AnySink(FakeSink(faithful)), options) == image.manifest);
+}
+
 TEST_CASE("prune removes images without a name, or all without a container, and says what it would") {
   Fixture f;
   FakeNetwork one(noisy_image({1, 2})), two(noisy_image({1, 3})), three(noisy_image({4}));

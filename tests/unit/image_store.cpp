@@ -240,3 +240,14 @@ TEST_CASE("The record of an image is read as it was written, and what is wrong w
   for (const char* bad : {"", "[]", "{}", R"({"layer": 1})"})
     CHECK(fails_with(errc::damaged, [&] { (void)detail::image_record_from_json(bad); }));
 }
+
+TEST_CASE("A reference with a digest finds no other image, whatever it is called") {
+  Fixture f;
+  const std::string pinned = "docker.io/library/app@sha256:" + std::string(64, 'a');
+  const Image image = f.images.add(f.image({"base"}));
+  f.images.tag(image.digest, pinned);
+  CHECK_FALSE(f.images.find(pinned));
+  CHECK_FALSE(f.images.find("app@sha256:" + std::string(64, 'a')));
+  f.images.tag(image.digest, "docker.io/library/app@" + image.digest.to_string());
+  CHECK(f.images.find("app@" + image.digest.to_string()));
+}

@@ -172,6 +172,51 @@ TEST_CASE("What lies is refused, by its layer's digest, and nothing of it is lef
   CHECK(f.faults() == "");
 }
 
+TEST_CASE("What is loaded is called by its full name, and never as what it may not be") {
+  struct Named : FakeSource {
+    Named(FakeNetwork& network, std::string called) : FakeSource(network), name_(std::move(called)) {}
+    std::string image_name() const { return name_; }
+    std::string name_;
+  };
+  ManagedStore f;
+  FakeNetwork network(noisy_image({1}));
+  const auto names = [&](const std::string& called) {
+    for (const Tag& tag : f.store.tags()) f.store.untag(tag.name);
+    return f.manager.pull(AnySource(Named(network, called)), "", {.owners = Owners::squash}).names;
+  };
+  using Names = std::vector<std::string>;
+  const std::string hex(64, 'a');
+  CHECK(names("debian") == Names{"docker.io/library/debian:latest"});
+  CHECK(names("registry.example:5000/a/b:1") == Names{"registry.example:5000/a/b:1"});
+  CHECK(names("localhost/Images:latest") == Names{"localhost/Images:latest"});
+  CHECK(names("localhost/no name:latest").empty());
+  CHECK(names("debian@sha256:" + hex).empty());
+  CHECK(names("No Name").empty());
+  CHECK(names("").empty());
+  for (const std::string& name : {"sha256:" + hex, hex.substr(0, 12)})
+    for (const std::string& called : names(name)) CHECK(called.starts_with("docker.io/library/"));
+}
+
+TEST_CASE("More bytes than are allowed, or than there is room for, aren't begun") {
+  ManagedStore f;
+  FakeNetwork network(noisy_image({1, 2, 3}));
+  const std::uint64_t bytes = f.blob_bytes(network.image);
+  CHECK(fails_with(errc::limit_exceeded, [&] { f.pull(network, "app:1", {.max_bytes = bytes - 1}); }));
+  CHECK(network.opened == 0);
+  CHECK(f.store.list().empty());
+  f.pull(network, "app:1", {.max_bytes = bytes});
+  f.pull(network, "app:1", {.max_bytes = 0});  // all of it is there
+
+  // More than any disk has, twice: nor is the sum too small since it is too large.
+  FakeNetwork lying(noisy_image({4, 5}));
+  for (Descriptor& layer : lying.image.manifest.layers) layer.size = std::numeric_limits<std::int64_t>::max();
+  lying.image.top = lying.image.manifest.document();
+  const std::string error = error_of([&] { f.pull(lying, "app:2"); });
+  CAPTURE(error);
+  CHECK(error.find("No space left on device") != std::string::npos);
+  CHECK(lying.opened == 0);
+}
+
 TEST_CASE("A config that names other layers than the blobs have is refused") {
   ManagedStore f;
   MadeImage image = noisy_image({1, 2});
