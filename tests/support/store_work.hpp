@@ -3,18 +3,21 @@
 #pragma once
 
 #include <strata/error.hpp>
+#include <strata/layer_manager.hpp>
 #include <strata/layer_store.hpp>
 #include <strata/mounter.hpp>
 
 #include "mount/container_directory.hpp"
 #include "mount/container_mounts.hpp"
 #include "mount/mount_table.hpp"
+#include "support/fake_registry.hpp"
 #include "support/tar_builder.hpp"
 
 #include <boost/filesystem.hpp>
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <functional>
 #include <iterator>
 #include <optional>
@@ -49,6 +52,20 @@ inline std::string tar_of(int chain, int level) {
   return tar.end().bytes;
 }
 
+/// Images of these layers, so that they share them with what is imported: of a chain's first levels.
+inline AnySource image(std::size_t chain, std::size_t levels) {
+  static std::deque<FakeNetwork>& networks = *[] {
+    auto* const made = new std::deque<FakeNetwork>;
+    for (int i = 0; i < chains * depth; ++i) {
+      std::vector<std::string> tars;
+      for (int level = 0; level <= i % depth; ++level) tars.push_back(tar_of(i / depth, level));
+      made->emplace_back(image_of(tars));
+    }
+    return made;
+  }();
+  return AnySource(FakeSource(networks[chain * depth + levels - 1]));
+}
+
 }  // namespace work
 
 /// One worker, of one thread. The store may be shared.
@@ -75,6 +92,8 @@ class StoreWork {
         &StoreWork::remove,  &StoreWork::mount,          &StoreWork::commit,       &StoreWork::unmount,
         &StoreWork::verify,  &StoreWork::drop_container, &StoreWork::clean,        &StoreWork::collect,
         &StoreWork::set_tag, &StoreWork::untag,          &StoreWork::hold_lease,   &StoreWork::leave_lease,
+        &StoreWork::pull,    &StoreWork::pull,           &StoreWork::remove_image, &StoreWork::tag_image,
+        &StoreWork::prune,   &StoreWork::look_at_image,  &StoreWork::repair_image, &StoreWork::commit_image,
     };
     const auto operation = operations[number(std::size(operations))];
     attempt([&] { (this->*operation)(); });
@@ -90,7 +109,7 @@ class StoreWork {
     const auto tell_all = [&](char sign, const std::vector<Digest>& ids) {
       for (const Digest& id : ids) tell(sign + id.to_string());
     };
-    switch (number(12)) {
+    switch (number(14)) {
       case 0:
       case 1:
         return attempt([&] {
@@ -121,6 +140,17 @@ class StoreWork {
           const std::string tag = tag_name();
           tell("?" + tag);
           store_.untag(tag);
+        });
+      case 6:
+      case 7:
+        return attempt([&] {
+          const std::string tag = tag_name();
+          tell("?" + tag);
+          const Image image = pull_one(tag);
+          std::vector<Digest> layers;
+          for (const Layer& layer : store_.chain(image.layer)) layers.push_back(layer.id);
+          tell_all('+', layers);
+          tell("=" + tag + " " + image.layer.to_string());
         });
       default:
         return attempt([&] { tell_all('+', number(2) ? std::vector{import_one()} : import_several()); });
@@ -180,6 +210,39 @@ class StoreWork {
         !store_.find(id))
       throw std::runtime_error("the lease " + lease_->name() + " has lost " + id.to_string());
   }
+  Image pull_one(const std::string& tag) {
+    PullOptions options;
+    options.owners = Owners::squash;
+    options.keep_blobs = number(3) != 0;
+    return manager_.pull(work::image(number(work::chains), 1 + number(work::depth)), tag, options);
+  }
+  void pull() { pull_one(number(2) ? tag_name() : ""); }
+  std::optional<Digest> some_image() {
+    const std::vector<Digest> images = manager_.images().digests();
+    if (images.empty()) return std::nullopt;
+    return images[number(images.size())];
+  }
+  void remove_image() {
+    if (const auto image = some_image()) manager_.images().remove(*image, number(2) != 0);
+  }
+  void tag_image() {
+    if (const auto image = some_image()) manager_.images().tag(*image, tag_name());
+  }
+  void prune() { (void)manager_.prune({.all = number(2) != 0, .min_age = std::chrono::seconds(0)}); }
+  void look_at_image() {
+    const auto image = some_image();
+    if (!image || manager_.images().verify(*image).ok()) return;
+    // As of a layer: it may have been removed and pulled again while it was looked at.
+    if (manager_.images().verify(*image).ok() || !manager_.images().resolve(image->to_string())) return;
+    throw std::runtime_error("damaged: image " + image->to_string());
+  }
+  void repair_image() {
+    const auto image = some_image();
+    if (!image) return;
+    AnySource source = work::image(number(work::chains), work::depth);
+    (void)manager_.repair(*image, {.source = &source, .owners = Owners::squash});
+  }
+  void commit_image() { (void)manager_.commit(name(), {.name = tag_name()}); }
   void set_tag() {
     if (const auto layer = some_layer()) store_.tag(tag_name(), layer->id);
   }
@@ -259,6 +322,7 @@ class StoreWork {
 
   LayerStore<>& store_;
   Mounter<> mounter_{store_};
+  LayerManager<LayerStore<>, Mounter<>> manager_{store_};
   Mounts mounts_;
   std::mt19937 random_;
   std::optional<Lease> lease_;
@@ -282,6 +346,11 @@ inline std::string wrong_with(LayerStore<>& store) {
     trees.insert(layer.tree().hex());
     for (const Damage& damage : store.verify(layer.id).damages)
       wrong += layer.id.to_string() + ": " + damage.path + ": " + damage.what + "\n";
+  }
+  const ImageStore images(store);
+  for (const ImageVerifyResult& image : images.verify(images.digests())) {
+    if (!image.ok()) wrong += "image " + image.image.to_string() + " isn't whole " + image.record + "\n";
+    for (const auto& blob : image.blobs) wrong += blob.digest.to_string() + ": " + blob.what + "\n";
   }
   for (const Digest& id : store.damaged_records()) wrong += "the record of " + id.to_string() + " is damaged\n";
   for (const auto& entry : boost::filesystem::directory_iterator(store.root() / "trees" / "sha256"))
