@@ -16,6 +16,11 @@ def introspected(what):
 
 
 compiled = {os.path.normpath(path) for target in introspected("targets") for group in target["target_sources"] for path in group["sources"]}
+# Of a library that was amalgamated, the files are in what Meson makes of several.
+for target in introspected("targets"):
+    for path in (pathlib.Path(path) for group in target["target_sources"] for path in group["generated_sources"]):
+        if "-unity" in path.name and path.exists():
+            compiled |= {os.path.normpath(line.split("<")[1].rstrip(">\n")) for line in path.open()}
 commands = [test["cmd"] for test in introspected("tests")]
 # Meson writes paths relative to the build tree, or through it ("BUILD/../tests/x"), as it stands to the source.
 def whole(path):

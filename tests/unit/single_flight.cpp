@@ -6,6 +6,7 @@
 #include "support/errors.hpp"
 #include "support/layer_entries.hpp"
 #include "support/small_store.hpp"
+#include "sys.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <atomic>
 #include <functional>
 #include <stop_token>
+#include <string_view>
 #include <thread>
 
 using namespace strata;
@@ -42,6 +44,18 @@ void wait_until(const std::function<bool()>& true_now) {
   while (!true_now()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
+/// Waits until the only import that isn't in a source's read() waits for that other: it tries again and again to lock.
+void wait_until_one_waits() {
+  static std::atomic<int> locks;
+  locks = 0;
+  sys::hook = [](const char* call) noexcept {
+    if (std::string_view(call) == "fcntl_lock") ++locks;
+    return sys::Fate{};
+  };
+  wait_until([] { return locks >= 10; });  // more than an import makes before
+  sys::hook = nullptr;
+}
+
 /// How a caller may know beforehand what the layer is.
 ImportOptions known_by(bool diff_id) {
   ImportOptions options;
@@ -65,7 +79,7 @@ TEST_CASE("The second of two imports of a layer waits, and has the first one's r
     const std::jthread one([&] { first = f.store.import(first_source, known_by(by_diff_id)); });
     wait_until([&] { return first_reads.load(); });
     const std::jthread two([&] { second = f.store.import(second_source, known_by(by_diff_id)); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    wait_until_one_waits();
     go_on = true;
   }
   CHECK_FALSE(first->existed);
@@ -96,7 +110,7 @@ TEST_CASE("Where the first import fails, the second takes over") {
     });
     wait_until([&] { return first_reads.load(); });
     const std::jthread two([&] { second = f.store.import(second_source, known_by(true)); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    wait_until_one_waits();
     go_on = true;
   }
   CHECK(failed);
@@ -128,7 +142,7 @@ TEST_CASE("Where the first import's process dies, the second takes over") {
   WatchedSource source([] {});
   {
     const std::jthread two([&] { second = f.store.import(source, known_by(true)); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    wait_until_one_waits();
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
