@@ -82,8 +82,8 @@ class STRATA_API ImageStore {
   /// Takes the image out of the store, with all its names and with the layers and kept blobs that only it needs. Those
   /// of its layers that containers, leases, other images, tags or layers need stay; while a container stands on its
   /// topmost layer, which is no other image's too, errc::in_use unless `force`. Returns the layers that were removed.
-  /// Of one whose record is damaged, the record goes, and gc() finds the rest. After a crash: it is there, or there
-  /// without a name, or gone, perhaps but for layers that gc() removes.
+  /// Of one whose record is damaged, the record goes, and gc() finds the rest. After a crash, and after an error with
+  /// which the image is gone: perhaps but for names, blobs and layers, which gc() removes.
   std::vector<Digest> remove(const Digest& image, bool force = false) const;
 
  private:

@@ -130,7 +130,7 @@ Unneeded find_unneeded(const StoreCore& core, const Needed& needed) {
 /// What is garbage at this moment.
 struct Garbage {
   GcResult& found;
-  std::vector<std::string> names = {};  ///< tags of images that go
+  std::vector<std::string> names = {};  ///< tags of images that go, or are gone
   std::vector<std::string> translations = {};
   std::vector<Digest> snapshots = {};
 };
@@ -139,6 +139,8 @@ struct Garbage {
 void find_images(const StoreCore& core, const Records& records, std::chrono::seconds min_age, Images images,
                  Needed& needed, Garbage& garbage) {
   const std::vector<TagRecord> tags = tag_records(core);
+  const std::vector<Digest> all = image_ids(core);
+  const std::set<Digest> there(all.begin(), all.end());
   std::set<Digest> named, gone;
   for (const TagRecord& tag : tags)
     if (tag.image) named.insert(*tag.image);
@@ -153,8 +155,11 @@ void find_images(const StoreCore& core, const Records& records, std::chrono::sec
   }
   if (!garbage.found.unreadable.empty()) gone.clear();
   garbage.found.images.assign(gone.begin(), gone.end());
-  for (const TagRecord& tag : tags)
-    tag.image&& gone.contains(*tag.image) ? garbage.names.push_back(tag.name) : needed.add_chain(records, tag.layer);
+  // A removal that was interrupted leaves names of nothing.
+  for (const TagRecord& tag : tags) {
+    const bool goes = tag.image && (gone.contains(*tag.image) || !there.contains(*tag.image));
+    goes ? garbage.names.push_back(tag.name) : needed.add_chain(records, tag.layer);
+  }
 }
 
 /// The caller holds the store's lock exclusively.
@@ -184,7 +189,7 @@ void find_garbage(const StoreCore& core, const Records& records, std::chrono::se
   garbage.snapshots = std::move(unneeded.snapshots);
 }
 
-/// Names before what they name: no power cut leaves a name of nothing.
+/// Names before what they name: what is interrupted leaves images without a name, which the next collection takes.
 void take_images(const StoreCore& core, const Draft& draft, const Garbage& all) {
   for (std::size_t i = 0; i < all.names.size(); ++i) draft.take(tag_path(all.names[i]), "tag." + std::to_string(i));
   if (!all.names.empty()) sync_tags(core);

@@ -17,23 +17,31 @@ namespace {
 
 Document read_document(const StoreCore& core, const ImageRecord& record, const char* name, const Digest& digest,
                        const std::string& type) {
-  const std::string path = image_path(record.digest) + "/" + name;
+  return {.media_type = type, .bytes = read_image_file(core, record.digest, name, digest), .digest = digest};
+}
+
+}  // namespace
+
+std::string read_image_file(const StoreCore& core, const Digest& image, const char* name, const Digest& digest) {
+  const std::string path = image_path(image) + "/" + name;
   auto bytes = read_small_file(core.root_descriptor(), path, Document::max_size);
   if (!bytes) {
-    const bool gone = !try_stat(core.root_descriptor(), image_path(record.digest));
-    throw_error(gone ? errc::not_found : errc::damaged, "read the image", record.digest.to_string(),
-                gone ? "it was removed meanwhile" : std::string("its ") + name + " is missing",
-                gone ? "" : "pull it again");
+    if (!try_stat(core.root_descriptor(), image_path(image)))
+      throw_error(errc::not_found, "read the image", image.to_string(), "it was removed meanwhile");
+    // It may have gone and come again between the two looks.
+    if (try_stat(core.root_descriptor(), path)) return read_image_file(core, image, name, digest);
+    if (!try_stat(core.root_descriptor(), image_path(image)))
+      throw_error(errc::not_found, "read the image", image.to_string(), "it was removed meanwhile");
+    throw_error(errc::damaged, "read the image", image.to_string(), std::string("its ") + name + " is missing",
+                "pull it again");
   }
   AnyHash hash = hash_like(digest);
   hash.update(std::as_bytes(std::span(bytes->data(), bytes->size())));
   if (hash.finish() != digest)
-    throw_error(errc::damaged, "read the image", record.digest.to_string(),
-                std::string("its ") + name + " isn't what it was", "pull it again");
-  return {.media_type = type, .bytes = *std::move(bytes), .digest = digest};
+    throw_error(errc::damaged, "read the image", image.to_string(), std::string("its ") + name + " isn't what it was",
+                "pull it again");
+  return *std::move(bytes);
 }
-
-}  // namespace
 
 std::string to_json(const ImageRecord& record) {
   nlohmann::ordered_json json;

@@ -39,6 +39,8 @@ std::vector<Digest> image_ids(const StoreCore& core);
 /// All but those that are damaged, whose names go to `damaged`.
 std::vector<ImageRecord> image_records(const StoreCore& core, std::vector<Digest>& damaged);
 
+/// `manifest` or `config`, which must have this digest. Throws errc::damaged; errc::not_found where there is no image.
+std::string read_image_file(const StoreCore& core, const Digest& image, const char* name, const Digest& digest);
 /// The bytes that the record names. Throws errc::damaged, errc::not_found.
 Document image_manifest(const StoreCore& core, const ImageRecord& record);
 Document image_config(const StoreCore& core, const ImageRecord& record);

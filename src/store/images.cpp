@@ -4,7 +4,6 @@
 
 #include "base/files.hpp"
 #include "base/resources.hpp"
-#include "image/content_hash.hpp"
 #include "image/json.hpp"
 #include "store/draft.hpp"
 #include "store/operations.hpp"
@@ -12,6 +11,7 @@
 #include "tree/directory.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <set>
 
 namespace strata::detail {
@@ -57,14 +57,6 @@ void check_layers(const StoreCore& core, const ImageDraft& image) {
     if (!core.has(layer))
       throw_error(errc::not_found, "store the image", image.manifest.digest.to_string(),
                   "its layer " + layer.to_string() + " isn't stored", "import the layer first");
-}
-
-/// Takes the names of an image, and says which, so that they can be put back.
-void take_names(const StoreCore& core, const Draft& draft, const Digest& image, std::vector<std::string>& names) {
-  for (const TagRecord& tag : tag_records(core))
-    if (tag.image == image) names.push_back(tag.name);
-  for (std::size_t i = 0; i < names.size(); ++i) draft.take(tag_path(names[i]), "tag." + std::to_string(i));
-  if (!names.empty()) sync_tags(core);  // before the record goes: no power cut leaves a name of nothing
 }
 
 /// The kept blobs that were the image's alone. Those that its layers have go with the layers.
@@ -149,26 +141,17 @@ void tag_image(const StoreCore& core, const Digest& image, std::string_view name
 
 ImageDocuments read_documents(const StoreCore& core, const Digest& image) {
   const std::string id = image.to_string();
-  const auto read = [&](const char* name, const Digest& digest) {
-    auto text = read_small_file(core.root_descriptor(), image_path(image) + "/" + name, Document::max_size);
-    if (!text)
-      throw_error(errc::damaged, "read the image", id, std::string("its ") + name + " is missing", "pull it again");
-    AnyHash hash = hash_like(digest);
-    hash.update(std::as_bytes(std::span(text->data(), text->size())));
-    if (hash.finish() != digest)
-      throw_error(errc::damaged, "read the image", id, std::string("its ") + name + " isn't what it was",
-                  "pull it again");
-    return *std::move(text);
-  };
   ImageDocuments documents;
   Document& manifest = documents.manifest;
   manifest.digest = image;
-  manifest.bytes = read("manifest", image);
+  manifest.bytes = read_image_file(core, image, "manifest", image);
   // A manifest of OCI's need not say what it is.
   manifest.media_type = JsonObject(parse_object(manifest.bytes, id), id).text_or_empty("mediaType");
   if (manifest.media_type.empty()) manifest.media_type = media_type::oci_manifest;
   const Descriptor config = ImageManifest::parse(manifest).config;
-  documents.config = {.media_type = config.media_type, .bytes = read("config", config.digest), .digest = config.digest};
+  documents.config = {.media_type = config.media_type,
+                      .bytes = read_image_file(core, image, "config", config.digest),
+                      .digest = config.digest};
   return documents;
 }
 
@@ -188,6 +171,14 @@ void mend_image_record(const StoreCore& core, const Digest& image, const ImageDo
 std::vector<Digest> remove_image(const StoreCore& core, const Digest& image, bool force) {
   sweep_drafts(core);
   std::vector<Digest> layers, removed;
+  std::exception_ptr failure;
+  const auto attempt = [&failure](const auto& work) {
+    try {
+      work();
+    } catch (const Error&) {
+      if (!failure) failure = std::current_exception();
+    }
+  };
   {
     const Draft draft(core);
     const Lock alone = core.lock(Lock::Kind::exclusive);
@@ -201,16 +192,15 @@ std::vector<Digest> remove_image(const StoreCore& core, const Digest& image, boo
     }
     if (record && !force) check_containers(core, *record);
     std::vector<std::string> names;
-    try {
-      take_names(core, draft, image, names);
-      draft.take(image_path(image), "image");
-      sync_images(core, image);
-      if (record) take_blobs(core, draft, *record);
-    } catch (...) {
-      draft.put_back("image", image_path(image));  // nobody has seen them gone, since the lock is held
-      for (std::size_t i = 0; i < names.size(); ++i) draft.put_back("tag." + std::to_string(i), tag_path(names[i]));
-      throw;
-    }
+    for (const TagRecord& tag : tag_records(core))
+      if (tag.image == image) names.push_back(tag.name);
+    // This decides: what names it, and what only it needed, is garbage from now on.
+    draft.take(image_path(image), "image");
+    attempt([&] { sync_images(core, image); });
+    for (std::size_t i = 0; i < names.size(); ++i)
+      attempt([&] { draft.take(tag_path(names[i]), "tag." + std::to_string(i)); });
+    if (!names.empty()) attempt([&] { sync_tags(core); });
+    if (record) attempt([&] { take_blobs(core, draft, *record); });
   }
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
     try {
@@ -221,6 +211,7 @@ std::vector<Digest> remove_image(const StoreCore& core, const Digest& image, boo
       if (error.code() != errc::not_found && error.code() != errc::damaged) throw;
     }
   }
+  if (failure) std::rethrow_exception(failure);
   return removed;
 }
 
