@@ -243,6 +243,7 @@ int verify_image(const Session& session, const VerifyImageArguments& arguments) 
 struct RepairImageArguments {
   std::string image, from;
   bool squash_owners = false;
+  Limits limits;
   RegistryArguments registry;
 };
 
@@ -258,6 +259,7 @@ int repair_image(const Session& session, const RepairImageArguments& arguments) 
       session.watch("repair " + short_id(image), [&](const strata::Control& control) {
         return manager.repair(image, {.source = source ? &*source : nullptr,
                                       .owners = arguments.squash_owners ? strata::Owners::squash : strata::Owners::keep,
+                                      .budget = arguments.limits.budget(),
                                       .control = control});
       });
   if (session.json) {
@@ -342,6 +344,7 @@ void add_verify_commands(CLI::App& app, Session& session) {
                      "oci:DIR")
         ->type_name("NAME");
     add_squash_owners(*command, arguments->squash_owners);
+    add_limits(*command, arguments->limits);
     add_registry(*command, arguments->registry, true);
     on(command, session, std::move(arguments), repair_image);
   }
