@@ -100,6 +100,9 @@ void make_filesystem(BlockFilesystem kind, int device, const std::string& node_n
                                    "nodiscard,lazy_itable_init=1,lazy_journal_init=1"};
   if (kind == BlockFilesystem::xfs) command = {program, "-q", "-f", "-K"};
   command.push_back(node.path());
+  // The program of a process that was killed meanwhile may still be at it. Where it doesn't end, this one says so.
+  (void)comes_true(
+      [&] { return FileDescriptor(sys::openat(AT_FDCWD, node.path().c_str(), O_RDWR | O_EXCL)) || errno != EBUSY; });
   const ProgramResult result = run_program(command, {});
   // A host that takes its children itself leaves no status: then the mount says.
   if (result.status > 0) throw_errno(EIO, "make", subject, result.said);
