@@ -58,21 +58,15 @@ struct RemoveArguments {
   bool force = false;
 };
 
-/// Its digest and names, also where it is damaged.
-strata::Image image_of(const strata::LayerStoreBase& store, const strata::Digest& digest) {
-  strata::Image image{.digest = digest};
-  for (const strata::Tag& tag : store.tags())
-    if (strata::ImageStore(store).resolve(tag.name) == digest) image.names.push_back(tag.name);
-  return image;
-}
-
 int remove_image(const Session& session, const RemoveArguments& arguments) {
   auto store = session.open_store();
   const strata::ImageStore store_images{store};
   Json array = Json::array();
   for (const std::string& text : arguments.images) {
     const auto digest = store_images.resolve(text);
-    const strata::Image image = digest ? image_of(store, *digest) : store_images.get(text);
+    // Of one that is damaged, no more can be read.
+    const strata::Image image =
+        digest ? strata::Image{.digest = *digest, .names = store_images.names(*digest)} : store_images.get(text);
     const std::string name = name_meant(image, text);
     Json object{{"image", image.digest.to_string()}, {"layers", Json::array()}};
     // What others know by another name stays, as with docker.

@@ -24,11 +24,13 @@ class NamesBefore {
     for (const strata::Image& image : strata::ImageStore(store).list())
       for (const std::string& name : image.names) names_.emplace(name, image.digest);
   }
-  void tell(const Session& session, const strata::Image& image) const {
-    for (const std::string& name : image.names)
-      if (const auto before = names_.find(name);
-          !session.quiet && before != names_.end() && before->second != image.digest)
-        std::cerr << strata::quoted(name) << " was " << before->second.to_string() << " before\n";
+  void tell(const Session& session, const strata::Image& image) {
+    for (const std::string& name : image.names) {
+      const auto [before, is_new] = names_.try_emplace(name, image.digest);
+      if (is_new || before->second == image.digest) continue;
+      if (!session.quiet) std::cerr << strata::quoted(name) << " was " << before->second.to_string() << " before\n";
+      before->second = image.digest;
+    }
   }
 
  private:
@@ -51,8 +53,8 @@ int pull(const Session& session, const PullCommand& arguments) {
   options.when = arguments.when;
   options.name = arguments.tag;
   std::vector<strata::Image> images;
+  NamesBefore before(store);
   for (const std::string& name : arguments.names) {
-    const NamesBefore before(store);
     images.push_back(session.watch_image("pull", [&](const strata::ImageControl& control) {
       options.control = control;
       return resumable([&] { return manager.pull(name, options); });
@@ -95,7 +97,7 @@ int load(const Session& session, const LoadCommand& arguments) {
   auto store = session.open_store(true);
   auto manager = make_manager(session, store, strata::AnyMounter(store));
   strata::PullOptions options = arguments.pull.options(session);
-  const NamesBefore before(store);
+  NamesBefore before(store);
   const auto image = session.watch_image("load", [&](const strata::ImageControl& control) {
     options.control = control;
     return resumable([&] { return manager.pull(std::move(source), arguments.tag, options); });

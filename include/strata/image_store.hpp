@@ -74,6 +74,8 @@ class STRATA_API ImageStore {
   std::vector<ImageVerifyResult> verify(std::span<const Digest> images, const VerifyOptions& options = {}) const;
   /// The digests of all images, sorted, with those that are damaged.
   std::vector<Digest> digests() const;
+  /// The names of an image, sorted, also of one that is damaged.
+  std::vector<std::string> names(const Digest& image) const;
 
   /// Gives it a name more; one of this name loses it.
   void tag(const Digest& image, std::string_view name) const;

@@ -66,26 +66,30 @@ void forget_images(Scene& scene) {
   forget_all_but(scene, {scene.base(), scene.child()});
 }
 
-Operation of_images(std::string name, std::function<std::string(Scene&)> run) {
+/// `before`: what is there first, beside the scene's own layers.
+Operation of_images(
+    std::string name, std::function<std::string(Scene&)> run, std::function<void(Scene&)> before = [](Scene&) {}) {
   Operation operation;
   operation.name = std::move(name);
-  operation.prepare = [](Scene& scene) { scene.store().tag("kept", scene.child()); };
+  operation.prepare = [before = std::move(before)](Scene& scene) {
+    scene.store().tag("kept", scene.child());
+    before(scene);
+  };
   operation.run = std::move(run);
   operation.undo = forget_images;
   return operation;
 }
 
 Operation pulling(bool again) {
-  Operation operation = of_images(again ? "pull, and keep what wasn't kept" : "pull", [](Scene& scene) {
-    pull(scene, true);
-    return images_of(scene);
-  });
-  if (again)
-    operation.prepare = [](Scene& scene) {
-      scene.store().tag("kept", scene.child());
-      pull(scene, false);
-    };
-  return operation;
+  return of_images(
+      again ? "pull, and keep what wasn't kept" : "pull",
+      [](Scene& scene) {
+        pull(scene, true);
+        return images_of(scene);
+      },
+      [again](Scene& scene) {
+        if (again) pull(scene, false);
+      });
 }
 
 Operation committing() {
@@ -169,34 +173,34 @@ std::string faults_of(Scene& scene, const Digest& image) {
 
 Operation verifying() {
   Operation operation = of_images(
-      "verify an image", [](Scene& scene) { return faults_of(scene, ImageStore(scene.store()).get("app").digest); });
+      "verify an image", [](Scene& scene) { return faults_of(scene, ImageStore(scene.store()).get("app").digest); },
+      [](Scene& scene) { pull(scene, true); });
   operation.reads_only = true;
-  operation.prepare = [](Scene& scene) {
-    scene.store().tag("kept", scene.child());
-    pull(scene, true);
-  };
   return operation;
 }
 
-/// A kept blob, the layer that is mended of it, and another.
+/// A kept blob that was cut, and each file that was deleted.
+void damage_image(Scene& scene) {
+  const std::vector<Layer> chain = scene.store().chain(pull(scene, true).layer);
+  fs::resize_file(scene.root() / scene.store().core()->blob_path(chain[0].blob), 100);
+  for (const Layer& layer : chain)
+    for (const fs::directory_entry& file :
+         fs::directory_iterator(scene.store().core()->tree_directory(layer.tree()) / "fs"))
+      fs::remove(file.path());
+}
+
 Operation repairing() {
-  Operation operation = of_images("repair an image", [](Scene& scene) {
-    AnySource from{source()};
-    const Digest image = ImageStore(scene.store()).get("app").digest;
-    const ImageRepairResult result = manager_of(scene).repair(image, {.source = &from, .owners = Owners::squash});
-    if (!result.ok()) throw_error(errc::damaged, "repair", "the image");
-    return images_of(scene) + faults_of(scene, image);
-  });
+  Operation operation = of_images(
+      "repair an image",
+      [](Scene& scene) {
+        AnySource from{source()};
+        const Digest image = ImageStore(scene.store()).get("app").digest;
+        const ImageRepairResult result = manager_of(scene).repair(image, {.source = &from, .owners = Owners::squash});
+        if (!result.ok()) throw_error(errc::damaged, "repair", "the image");
+        return images_of(scene) + faults_of(scene, image);
+      },
+      damage_image);
   operation.mends = true;
-  operation.prepare = [](Scene& scene) {
-    scene.store().tag("kept", scene.child());
-    const std::vector<Layer> chain = scene.store().chain(pull(scene, true).layer);
-    fs::resize_file(scene.root() / scene.store().core()->blob_path(chain[0].blob), 100);
-    for (const Layer& layer : chain)
-      for (const fs::directory_entry& file :
-           fs::directory_iterator(scene.store().core()->tree_directory(layer.tree()) / "fs"))
-        fs::remove(file.path());
-  };
   return operation;
 }
 

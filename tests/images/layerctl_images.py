@@ -100,6 +100,15 @@ def show_and_name(s):
     assert cli.json("tag", "other:2", "third")["image"] == s.digest
     assert cli("remove-image", "other:2") == "untagged other:2"
     cli("untag", "third")
+    # A layer's own tag, of which a reference would make the image's name, is none of its names.
+    cli("tag", "app:1", "docker.io/library/x:latest")
+    cli("tag", cli.json("images")[0]["layers"][0], "x")
+    assert "x" not in cli.json("show-image", "docker.io/library/x:latest")["names"]
+    cli("untag", "app:1")
+    assert cli("remove-image", "docker.io/library/x:latest") == f"removed {s.digest}"
+    assert [tag["tag"] for tag in cli.json("tags")] == ["x"]
+    cli("untag", "x")
+    cli("load", "oci:layout:latest", "--tag", "app:1")
     assert cli("list") and cli.json("images")[0]["names"] == ["app:1"]
     cli("mount", "app:1", "c")  # a name of an image stands where a layer is asked for
     cli.refused("remove-image", "app:1", says="'c'")

@@ -1,6 +1,5 @@
 #include <strata/layer_manager.hpp>
 
-#include "store/image_record.hpp"
 #include "support/catch.hpp"
 #include "support/errors.hpp"
 #include "support/managed_store.hpp"
