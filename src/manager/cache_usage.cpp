@@ -76,8 +76,7 @@ class Ledger {
       if (!used) continue;
       CachedImage image{
           .image = record.digest, .names = {}, .used = *used, .bytes = 0, .needed = needed_.contains(record.layer)};
-      for (const TagRecord& tag : tags_)
-        if (tag.image == record.digest) image.names.push_back(tag.name);
+      image.names = names_of(record.digest, tags_);
       image.bytes = usage_of(core_, image_path(record.digest));
       bytes_ += image.bytes;
       state.images.push_back(std::move(image));

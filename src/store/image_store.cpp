@@ -18,13 +18,6 @@ using detail::ImageRecord;
 using detail::StoreCore;
 using detail::TagRecord;
 
-std::vector<std::string> names_of(const Digest& image, const std::vector<TagRecord>& tags) {
-  std::vector<std::string> names;
-  for (const TagRecord& tag : tags)
-    if (tag.image == image) names.push_back(tag.name);
-  return names;
-}
-
 /// nullopt: it was removed meanwhile.
 std::optional<Image> image_of(const StoreCore& core, const ImageRecord& record, const std::vector<TagRecord>& tags) {
   try {
@@ -38,7 +31,7 @@ std::optional<Image> image_of(const StoreCore& core, const ImageRecord& record, 
                  .made = record.made,
                  .added = record.added,
                  .used = *used,
-                 .names = names_of(record.digest, tags)};
+                 .names = detail::names_of(record.digest, tags)};
   } catch (const Error& error) {
     if (error.code() != errc::not_found) throw;
     return std::nullopt;
@@ -175,7 +168,7 @@ std::vector<ImageVerifyResult> ImageStore::verify(std::span<const Digest> images
 std::vector<Digest> ImageStore::digests() const { return detail::image_ids(*core_); }
 
 std::vector<std::string> ImageStore::names(const Digest& image) const {
-  return names_of(image, detail::tag_records(*core_));
+  return detail::names_of(image, detail::tag_records(*core_));
 }
 
 void ImageStore::tag(const Digest& image, std::string_view name) const { detail::tag_image(*core_, image, name); }

@@ -191,9 +191,7 @@ std::vector<Digest> remove_image(const StoreCore& core, const Digest& image, boo
       if (error.code() != errc::damaged) throw;  // then the record goes alone: gc finds what it was about
     }
     if (record && !force) check_containers(core, *record);
-    std::vector<std::string> names;
-    for (const TagRecord& tag : tag_records(core))
-      if (tag.image == image) names.push_back(tag.name);
+    const std::vector<std::string> names = names_of(image, tag_records(core));
     // This decides: what names it, and what only it needed, is garbage from now on.
     draft.take(image_path(image), "image");
     attempt([&] { sync_images(core, image); });

@@ -124,6 +124,13 @@ std::vector<TagRecord> tag_records(const StoreCore& core) {
   return tags;
 }
 
+std::vector<std::string> names_of(const Digest& image, const std::vector<TagRecord>& tags) {
+  std::vector<std::string> names;
+  for (const TagRecord& tag : tags)
+    if (tag.image == image) names.push_back(tag.name);
+  return names;
+}
+
 std::vector<Tag> list_tags(const StoreCore& core) {
   std::vector<Tag> tags;
   for (TagRecord& tag : tag_records(core)) tags.push_back({std::move(tag.name), std::move(tag.layer)});

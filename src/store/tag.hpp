@@ -30,6 +30,8 @@ void sync_tags(const StoreCore& core);
 /// Throws errc::damaged for one that can't be read.
 std::vector<Tag> list_tags(const StoreCore& core);
 std::vector<TagRecord> tag_records(const StoreCore& core);
+/// The names among these that are an image's.
+std::vector<std::string> names_of(const Digest& image, const std::vector<TagRecord>& tags);
 std::optional<TagRecord> find_tag_record(const StoreCore& core, std::string_view name);
 std::optional<Digest> find_tag(const StoreCore& core, std::string_view name);
 
