@@ -102,7 +102,7 @@ def show_and_name(s):
     cli("untag", "third")
     # A layer's own tag, of which a reference would make the image's name, is none of its names.
     cli("tag", "app:1", "docker.io/library/x:latest")
-    cli("tag", cli.json("images")[0]["layers"][0], "x")
+    cli("tag", cli.json("images")[0]["layer"], "x")
     assert "x" not in cli.json("show-image", "docker.io/library/x:latest")["names"]
     cli("untag", "app:1")
     assert cli("remove-image", "docker.io/library/x:latest") == f"removed {s.digest}"
